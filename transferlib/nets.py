@@ -95,6 +95,18 @@ _PLAIN = (
         ),
         (1024, 512),
     ),
+    _small(  # affordable on two CPU cores: benchmarks/pilots.md
+        "alexnet32-small",
+        32,
+        (
+            Conv(24, 5, stride=2, padding=2, pool=(2, 0)),
+            Conv(32, 3, padding=1),
+            Conv(64, 3, padding=1, pool=(2, 0)),
+            Conv(64, 3, padding=1),
+            Conv(64, 3, padding=1),
+        ),
+        (256, 256),
+    ),
     _small(
         "alexnet32-tiny",
         32,

@@ -25,7 +25,7 @@ def generator(*name: object) -> torch.Generator:
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
     # torch shifts int64 arithmetically; the mask makes the shift logical, as the published mixer has it
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+    return (x >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def hashed_uniform(seed: int, count: int, device: torch.device) -> Tensor:
@@ -36,8 +36,8 @@ def hashed_uniform(seed: int, count: int, device: torch.device) -> Tensor:
     (Steele, Lea and Flood, 2014), in integers, which every device computes alike.
     """
     x = torch.arange(1, count + 1, dtype=torch.int64, device=device)
-    x = x * -7046029254386353131 + seed  # 0x9E3779B97F4A7C15, wrapped to a signed integer
-    x = (x ^ _shift_right(x, 30)) * -4658895280553007687  # 0xBF58476D1CE4E5B9
-    x = (x ^ _shift_right(x, 27)) * -7723592293110705685  # 0x94D049BB133111EB
+    x.mul_(-7046029254386353131).add_(seed)  # 0x9E3779B97F4A7C15 as a signed integer: products wrap
+    x = (x ^ _shift_right(x, 30)).mul_(-4658895280553007687)  # 0xBF58476D1CE4E5B9
+    x = (x ^ _shift_right(x, 27)).mul_(-7723592293110705685)  # 0x94D049BB133111EB
     x = x ^ _shift_right(x, 31)
     return _shift_right(x, 40).float() * 2.0**-24

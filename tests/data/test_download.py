@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+import stat
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from transferlib.data import download as module
+from transferlib.data import tiny_imagenet
+from transferlib.data.download import download, unpack
+from transferlib.errors import TransferlibError
+
+BODY = np.random.default_rng(0).bytes(3_000_000)
+MD5 = hashlib.md5(BODY).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `body`; breaks each answer off after `stop` bytes; knows Range unless told otherwise."""
+
+    body = BODY
+    kind = "application/zip"
+    stop = None
+    knows_range = True
+    status = None
+
+    def __init__(self):
+        self.asked = []  # the Range header of each request
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/file.zip"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        server, wanted = self.server, self.headers.get("Range")
+        server.asked.append(wanted)
+        start = int(wanted[6:-1]) if wanted and server.knows_range else 0
+        if server.status or start >= len(server.body):
+            return self.send_error(server.status or 416)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Type", server.kind)
+        self.send_header("Content-Length", str(len(server.body) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}")
+        self.end_headers()
+        self.wfile.write(server.body[start:][: server.stop])
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def test_a_file_arrives_whole_and_is_not_asked_for_twice(server, tmp_path, capsys):
+    file = download(server.url, tmp_path / "file.zip", MD5, progress=True)
+    assert file.read_bytes() == BODY
+    assert "3.00M/3.00M" in capsys.readouterr().err
+    download(server.url, tmp_path / "file.zip", MD5, progress=False)
+    assert server.asked == [None]
+    assert [path.name for path in tmp_path.iterdir()] == ["file.zip"]
+
+
+def test_a_server_that_dies_midway_is_asked_for_the_rest(server, tmp_path):
+    server.stop = 1_000_000
+    assert download(server.url, tmp_path / "file.zip", MD5, progress=False).read_bytes() == BODY
+    assert server.asked == [None, "bytes=1000000-", "bytes=2000000-"]
+
+
+def test_a_later_call_goes_on_with_what_is_kept(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "TRIES", 2)
+    server.stop = 1_000_000
+    with pytest.raises(TransferlibError, match=r"broke off 2 times, 2,000,000 bytes are kept: call again"):
+        download(server.url, tmp_path / "file.zip", MD5, progress=False)
+    assert download(server.url, tmp_path / "file.zip", MD5, progress=False).read_bytes() == BODY
+    assert server.asked == [None, "bytes=1000000-", "bytes=2000000-"]
+
+
+def test_a_server_without_range_starts_over(server, tmp_path):
+    (tmp_path / "file.zip.part").write_bytes(b"x" * 1_000)
+    server.knows_range = False
+    assert download(server.url, tmp_path / "file.zip", MD5, progress=False).read_bytes() == BODY
+    assert server.asked == ["bytes=1000-"]
+
+
+def test_a_part_that_is_whole_already_is_taken(server, tmp_path):
+    (tmp_path / "file.zip.part").write_bytes(BODY)
+    assert download(server.url, tmp_path / "file.zip", MD5, progress=False).read_bytes() == BODY
+
+
+def test_a_wrong_checksum_is_told_and_the_file_deleted(server, tmp_path):
+    server.body = BODY[:-1] + b"?"
+    got = hashlib.md5(server.body).hexdigest()
+    with pytest.raises(TransferlibError, match=f"wrong checksum, expected md5 {MD5}, got {got}"):
+        download(server.url, tmp_path / "file.zip", MD5, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_a_web_page_is_no_archive(server, tmp_path, kind):
+    server.body, server.kind = b"\n<!DOCTYPE html><html><body>Please log in</body></html>", kind
+    with pytest.raises(TransferlibError, match="sent a web page, not an archive"):
+        download(server.url, tmp_path / "file.zip", MD5, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_answer_that_is_an_error_is_told(server, tmp_path):
+    server.status = 404
+    with pytest.raises(TransferlibError, match=r"file\.zip answers 404 Not Found"):
+        download(server.url, tmp_path / "file.zip", MD5, progress=False)
+
+
+def test_a_server_that_hangs_up_at_once_is_told(server, tmp_path):
+    server.stop = 0
+    with pytest.raises(TransferlibError, match=r"broke off 5 times, 0 bytes|cannot reach"):
+        download(server.url, tmp_path / "file.zip", MD5, progress=False)
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/file.zip"
+    with pytest.raises(TransferlibError, match=f"cannot reach {url} .*refused.*: check the network"):
+        download(url, tmp_path / "file.zip", MD5, progress=False)
+
+
+def _zip(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_an_archive_is_unpacked_to_its_folder(tmp_path):
+    unpack(_zip(tmp_path / "a.zip", {"set/x/a.txt": "1", "set/b.txt": "2"}), tmp_path / "set")
+    assert (tmp_path / "set/x/a.txt").read_text() == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "set"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "set/../../evil.txt", "/evil.txt", "set\\..\\..\\evil", "C:/evil"]
+)
+def test_a_member_that_climbs_out_is_refused(tmp_path, name):
+    (tmp_path / "in").mkdir()
+    archive = _zip(tmp_path / "in/a.zip", {"set/a": "1", name: "2"})
+    with pytest.raises(TransferlibError, match="not safe to unpack"):
+        unpack(archive, tmp_path / "in/set")
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.zip"]
+
+
+def test_a_link_is_refused(tmp_path):
+    link = zipfile.ZipInfo("set/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc")
+    with pytest.raises(TransferlibError, match="'set/link' is a link"):
+        unpack(tmp_path / "a.zip", tmp_path / "set")
+
+
+@pytest.mark.parametrize("members", [None, {"other/a.txt": "1"}])
+def test_another_file_is_not_the_archive(tmp_path, members):
+    archive = tmp_path / "a.zip"
+    _zip(archive, members) if members else archive.write_bytes(b"no zip")
+    with pytest.raises(TransferlibError, match="is not the expected archive"):
+        unpack(archive, tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_space_is_checked_before_unpacking(tmp_path, monkeypatch):
+    archive = _zip(tmp_path / "a.zip", {"set/a.txt": "1" * 100})
+    usage = shutil.disk_usage(tmp_path)._replace(free=99)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(TransferlibError, match=r"unpacking a\.zip needs .* GiB free: make room"):
+        unpack(archive, tmp_path / "set")
+
+
+def test_tiny_imagenet_is_fetched_checked_and_unpacked_once(server, tmp_path, tiny):
+    folder = tiny(tmp_path / "made")
+    archive = shutil.make_archive(str(tmp_path / "made"), "zip", folder.parent, folder.name)
+    server.body = Path(archive).read_bytes()
+    server.stop = len(server.body) // 2 + 1
+    md5 = hashlib.md5(server.body).hexdigest()
+    root = tmp_path / "root"
+    for _ in range(2):
+        found = tiny_imagenet.fetch(root, False, url=server.url, md5=md5)
+    assert server.asked == [None, f"bytes={server.stop}-"]
+    assert found == root / "tiny-imagenet-200"
+    assert not list(root.glob("*.zip*"))
+    assert tiny_imagenet.source(found).classes == tiny_imagenet.source(folder).classes

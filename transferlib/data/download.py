@@ -1,0 +1,152 @@
+"""Fetch an archive over HTTP, go on where an earlier try stopped, check it, unpack it safely."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import stat
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from ..errors import TransferlibError
+
+TRIES = 5
+BLOCK = 1 << 18
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let only one process at a time fetch `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        yield
+
+
+def download(url: str, to: Path, md5: str, progress: bool) -> Path:
+    """Fetch `url` into the file `to`, through `to`.part, which a later call goes on with.
+
+    Raises:
+        TransferlibError: when the server cannot be reached or keeps breaking off, sends a web page, or
+            sends a file with another checksum.
+    """
+    if to.exists() and _md5(to) == md5:
+        return to
+    part = to.with_name(f"{to.name}.part")
+    for _ in range(TRIES):
+        if _receive(url, part, progress):
+            break
+    else:
+        raise TransferlibError(
+            f"{url} broke off {TRIES} times, {part.stat().st_size:,} bytes are kept: call again to go on"
+        )
+    _verify(url, part, md5)
+    return part.replace(to)
+
+
+def _receive(url: str, part: Path, progress: bool) -> bool:
+    """Append to `part` what is missing; return whether it is whole now."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "transferlib"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as response:
+            return _save(url, response, part, have, progress)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing follows the bytes that we have: the checksum decides
+            return True
+        raise TransferlibError(f"{url} answers {error.code} {error.reason}: try again later") from error
+    except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        if part.exists() and part.stat().st_size > have:  # it broke off on the way, after some progress
+            return False
+        reason = getattr(error, "reason", error)
+        raise TransferlibError(f"cannot reach {url} ({reason}): check the network and try again") from error
+
+
+def _save(url: str, response: HTTPResponse, part: Path, have: int, progress: bool) -> bool:
+    if response.headers.get_content_type() == "text/html":
+        raise TransferlibError(f"{url} sent a web page, not an archive: is there a login page in between?")
+    if response.status != 206:  # the server ignores Range and sends the whole
+        have = 0
+    length = response.headers.get("Content-Length")
+    total = have + int(length) if length else None
+    with (
+        part.open("ab" if have else "wb") as file,
+        tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress
+        ) as bar,
+    ):
+        while block := response.read(BLOCK):
+            file.write(block)
+            bar.update(len(block))
+    return total is None or part.stat().st_size >= total
+
+
+def _verify(url: str, part: Path, md5: str) -> None:
+    with part.open("rb") as file:
+        page = file.read(512).lstrip().lower().startswith((b"<!doctype", b"<html"))
+    got = _md5(part)
+    if got == md5:
+        return
+    part.unlink()
+    if page:
+        raise TransferlibError(f"{url} sent a web page, not an archive: is there a login page in between?")
+    raise TransferlibError(f"{url} has a wrong checksum, expected md5 {md5}, got {got}: deleted, try again")
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)  # the one that is published for this archive
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack the zip file `archive`, which holds one folder of the name of `folder`, to `folder`.
+
+    Raises:
+        TransferlibError: when a member is a link or lies outside, the archive is damaged or another one,
+            or there is no room.
+    """
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            _inspect(archive, file)
+            file.extractall(part)
+        (part / folder.name).rename(folder)
+    except (zipfile.BadZipFile, FileNotFoundError) as error:
+        raise TransferlibError(
+            f"{archive} is not the expected archive ({error}): delete it, try again"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _inspect(archive: Path, file: zipfile.ZipFile) -> None:
+    for member in file.infolist():
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        outside = path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1])
+        if outside or stat.S_ISLNK(member.external_attr >> 16):
+            raise TransferlibError(
+                f"{archive} is not safe to unpack, {member.filename!r} is a link or lies outside: delete it"
+            )
+    needed = sum(member.file_size for member in file.infolist())
+    free = shutil.disk_usage(archive.parent).free
+    if needed > free:
+        raise no_room(f"unpacking {archive.name}", archive.parent, needed, free)
+
+
+def no_room(what: str, folder: Path, needed: int, free: int) -> TransferlibError:
+    """Say how many bytes are missing, and what to do."""
+    return TransferlibError(
+        f"{what} needs {needed / 2**30:.1f} GiB in {folder}, which has {free / 2**30:.1f} GiB free: "
+        "make room, or set TRANSFERLIB_DATA to a folder on a larger disk"
+    )

@@ -1,0 +1,208 @@
+"""The embedded data set: 20 classes of things drawn from a seed, with a dial for how alike the halves are.
+
+Every image is one thing of `figures` on a textured, cluttered ground, with its own place, size, tilt,
+colours, light, occlusion and noise. The colours, the ground and all the rest come from the same factors for
+every class; only the dial moves the factors, and only those of half B.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from transferlib.data.figures import MAN_MADE, NATURAL, Draws, Field, line
+from transferlib.errors import TransferlibError
+
+VERSION: int = 1
+_FIGURES = NATURAL | MAN_MADE
+_HALF_A = ("brick-wall", "cloud", "flower", "gear", "house", "key", "leaf", "pebbles", "stairs", "tree")
+_HALF_B = tuple(sorted(set(_FIGURES) - set(_HALF_A)))
+_CHUNK = 64  # images at a time: their planes stay in the processor's cache
+_COLUMNS = 96  # uniforms an image: more than any figure or scene asks for
+
+
+@dataclass(frozen=True)
+class _Style:
+    """The factors that the dial moves; every field moves in a straight line."""
+
+    hue: float  # the middle of the palette, in turns of the colour circle
+    dark: float  # how likely the thing is darker than its ground
+    hollow: float  # how likely it is outlined with its marks drawn, not filled with its marks cut out
+    tilt: float  # the middle of the tilts, in radians
+    octave: float  # the frequency of the ground's texture: 2**octave waves across the image
+    ripple: float  # how strong that texture is
+    grain: float  # how far the texture's waves may turn from the diagonal, in radians
+
+
+_HOME = _Style(hue=0.08, dark=0.1, hollow=0.0, tilt=0.0, octave=0.2, ripple=0.15, grain=np.pi / 2)
+_AWAY = _Style(hue=0.6, dark=0.9, hollow=1.0, tilt=np.pi / 4, octave=2.0, ripple=0.06, grain=0.2)
+
+
+def similarity_halves() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The halves A and B of the split ``similarity:X``: five natural and five man-made classes each."""
+    return _HALF_A, _HALF_B
+
+
+def draw(
+    resolution: int = 32,
+    similarity: float = 1.0,
+    train_per_class: int = 500,
+    val_per_class: int = 100,
+    seed: int = 0,
+) -> tuple[list[str], list[str], list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the data set; an image depends on its seed, class, split and index, not on how many are drawn.
+
+    Args:
+        resolution: the side of an image in pixels.
+        similarity: 1 draws both halves of `similarity_halves` from the same factors, 0 draws B in a style far
+            from A's.
+        train_per_class: training images of each class.
+        val_per_class: validation images of each class.
+        seed: names the data set; another seed gives other images of the same kind.
+
+    Returns:
+        The classes' ids, sorted; their names; their groups, natural or man-made; training pixels uint8
+        (N, R, R, 3) and labels int64 (N,), class after class; validation pixels and labels alike.
+
+    Raises:
+        TransferlibError: for a similarity outside 0..1, a resolution below 8, or a negative count or seed.
+    """
+    _check(resolution, similarity, train_per_class, val_per_class, seed)
+    classes = sorted(_FIGURES)
+    groups = ["natural" if slug in NATURAL else "man-made" for slug in classes]
+    arrays = []
+    for split, count in enumerate((train_per_class, val_per_class)):
+        pixels = [_draw_class(slug, resolution, similarity, (seed, split), count) for slug in classes]
+        arrays += [np.concatenate(pixels), np.repeat(np.arange(len(classes), dtype=np.int64), count)]
+    return classes, [slug.replace("-", " ") for slug in classes], groups, *arrays
+
+
+def _check(resolution: int, similarity: float, train_per_class: int, val_per_class: int, seed: int) -> None:
+    if not 0 <= similarity <= 1:
+        raise TransferlibError(f"expected similarity in 0..1, got {similarity}")
+    if resolution < 8:
+        raise TransferlibError(f"expected a resolution of at least 8, got {resolution}")
+    counts = {"train_per_class": train_per_class, "val_per_class": val_per_class, "seed": seed}
+    for name, value in counts.items():
+        if value < 0:
+            raise TransferlibError(f"expected {name} of at least 0, got {value}")
+
+
+def _style(slug: str, similarity: float) -> _Style:
+    way = 0.0 if slug in _HALF_A else 1.0 - similarity
+    ends = zip(dataclasses.astuple(_HOME), dataclasses.astuple(_AWAY), strict=True)
+    return _Style(*(home + way * (away - home) for home, away in ends))
+
+
+def _draw_class(
+    slug: str, resolution: int, similarity: float, stream: tuple[int, int], count: int
+) -> np.ndarray:
+    pixels = np.empty((count, resolution, resolution, 3), np.uint8)
+    style = _style(slug, similarity)
+    starts = range(0, count, _CHUNK)
+    for start, uniforms in zip(starts, _uniforms(slug, resolution, stream, count), strict=True):
+        pixels[start : start + _CHUNK] = _scene(slug, resolution, style, *uniforms)
+    return pixels
+
+
+def _uniforms(
+    slug: str, resolution: int, stream: tuple[int, int], count: int
+) -> Iterator[tuple[Draws, Draws, np.ndarray]]:
+    """Each chunk's numbers for the figure, the scene and the noise: a row an image, whatever the count."""
+    name = zlib.crc32(slug.encode())  # so that a new class leaves the others' images alone
+    figure, scene, noise = (
+        np.random.Generator(np.random.PCG64(np.random.SeedSequence((*stream, name, part))))
+        for part in range(3)
+    )
+    for start in range(0, count, _CHUNK):
+        n = min(_CHUNK, count - start)
+        rows = [Draws(stream.random((n, _COLUMNS)).astype(np.float32)) for stream in (figure, scene)]
+        yield rows[0], rows[1], noise.random((n, resolution, resolution, 3)).astype(np.float32)
+
+
+def _scene(
+    slug: str, resolution: int, style: _Style, figure: Draws, u: Draws, noise: np.ndarray
+) -> np.ndarray:
+    """One chunk of images, painted from the back to the front: uint8 (n, R, R, 3)."""
+    side = (np.arange(resolution, dtype=np.float32) + 0.5) * np.float32(2 / resolution) - 1
+    x, y = side[None, None, :], -side[None, :, None]
+    soft = resolution / 2  # pixels in a unit of length
+    thing, ground, other = _palette(style, u)
+    image = _mix(ground, other, 0.5 + 0.5 * _texture(x, y, style, u))
+    for _ in range(3):
+        image = _mix(image, _between(ground, thing, u), _cover(_streak(x, y, u) * soft))
+    ink = _ink(slug, x, y, style, figure, u, soft)
+    image = _mix(image, thing * (1 + 0.25 * _texture(x, y, style, u))[..., None], ink)
+    image = _mix(image, _between(ground, thing, u), _cover(_streak(x, y, u) * soft) * (u(0, 1) < 0.5))
+    return _expose(image, x, y, u, noise)
+
+
+def _ink(slug: str, x: Field, y: Field, style: _Style, figure: Draws, u: Draws, soft: float) -> Field:
+    """Where the thing is, 0..1 (n, R, R): filled with its marks cut out, or outlined with its marks drawn."""
+    scale, tilt = u(0.55, 0.95), style.tilt + u(-0.35, 0.35)
+    x, y = x - u(-0.18, 0.18), y - u(-0.18, 0.18)
+    cos, sin = np.cos(tilt) / scale, np.sin(tilt) / scale
+    body, marks = _FIGURES[slug]((cos * x + sin * y) * u.sign(), cos * y - sin * x, figure)
+    inside, marked = _cover(body * scale * soft), _cover(marks * scale * soft)
+    edge = inside - _cover(body * scale * soft + 0.07 * soft + 0.5)
+    filled, outlined = inside * (1 - marked), np.maximum(edge, inside * marked)
+    # one or the other, with a chance that the dial moves: half-way between the two the marks would vanish
+    return np.where(u(0, 1) < style.hollow, outlined, filled)
+
+
+def _cover(distance: Field) -> Field:
+    return np.clip(
+        np.float32(0.5) - distance, 0, 1
+    )  # how much of a pixel lies inside; the distance is in pixels
+
+
+def _mix(below: np.ndarray, above: np.ndarray, much: Field) -> np.ndarray:
+    return below + much[..., None] * (above - below)
+
+
+def _between(one: np.ndarray, two: np.ndarray, u: Draws) -> np.ndarray:
+    return one + u(0, 1)[..., None] * (two - one)
+
+
+def _streak(x: Field, y: Field, u: Draws) -> Field:
+    """A short stroke or blob anywhere: clutter behind the thing, or what hides a part of it."""
+    start = u(-1, 1), u(-1, 1)
+    stop = start[0] + u(-0.7, 0.7), start[1] + u(-0.7, 0.7)
+    return line(x, y, start, stop, u(0.04, 0.18))
+
+
+def _texture(x: Field, y: Field, style: _Style, u: Draws) -> Field:
+    """A few plane waves, about -1..1 (n, R, R)."""
+    waves = 0
+    for _ in range(3):
+        angle = np.float32(np.pi / 4) + u(-1, 1) * np.float32(style.grain)
+        pace = np.pi * 2 ** (style.octave + u(-0.6, 0.6))
+        waves = waves + np.cos(x * (pace * np.cos(angle)) + y * (pace * np.sin(angle)) + u(0, 2 * np.pi))
+    return waves / 3
+
+
+def _palette(style: _Style, u: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The colours of the thing, of the ground and of the ground's texture: each (n, 1, 1, 3), 0..1."""
+    ground, contrast = u(0.15, 0.45), u(0.1, 0.5)
+    values = (ground + contrast, ground, ground + style.ripple * u(-1, 1))
+    dark = u(0, 1) < style.dark
+    return tuple(_colour(style.hue + u(-0.2, 0.2), u(0.2, 0.8), np.where(dark, 1 - v, v)) for v in values)
+
+
+def _colour(hue: Field, saturation: Field, value: Field) -> np.ndarray:
+    k = np.mod(np.stack([5 + hue * 6, 3 + hue * 6, 1 + hue * 6], -1), 6)
+    return value[..., None] * (1 - saturation[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1))
+
+
+def _expose(image: np.ndarray, x: Field, y: Field, u: Draws, noise: np.ndarray) -> np.ndarray:
+    """Light that falls off to one side, then noise, then bytes."""
+    angle, fall = u(0, 2 * np.pi), u(0, 0.2)
+    # added, not multiplied, so that bright grounds are no harder than dark ones
+    light = u(-0.1, 0.1) + fall * (np.cos(angle) * x + np.sin(angle) * y)
+    grain = (noise - np.float32(0.5)) * (0.04 + 0.6 * u(0, 1) ** 3)[..., None]
+    image = image + light[..., None] + grain
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,129 @@
+"""The classes of a data set in two halves, A and B: at random, by kind, or by the dial of ``shapes``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from transferlib.data import Dataset
+from transferlib.errors import TransferlibError
+
+FORMS = "random:SEED, natural-manmade, natural-manmade:SEED or similarity:X"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Two halves of a data set's classes that share none (the paper's section 3).
+
+    Attributes:
+        spec: how it was made, such as ``random:0``.
+        A, B: the ids of the classes of each half; the order gives the labels.
+
+    Raises:
+        TransferlibError: where a class stands in both halves, or a half has fewer than two.
+    """
+
+    spec: str
+    A: tuple[str, ...]
+    B: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shared = sorted(set(self.A) & set(self.B))
+        if shared:
+            raise TransferlibError(f"split {self.spec}: {shared[0]} stands in both halves")
+        if len(set(self.A)) != len(self.A) or len(set(self.B)) != len(self.B):
+            raise TransferlibError(f"split {self.spec}: a class stands twice in a half")
+        if min(len(self.A), len(self.B)) < 2:
+            raise TransferlibError(
+                f"split {self.spec}: expected at least 2 classes a half, got {len(self.A)} and {len(self.B)}"
+            )
+
+    def half(self, name: str) -> tuple[str, ...]:
+        """The classes of half ``A`` or ``B``."""
+        return {"A": self.A, "B": self.B}[name]
+
+    def save(self, path: Path) -> None:
+        """Write the split as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Split:
+        """Read a split that ``save`` wrote; checked as any other."""
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return cls(saved["spec"], tuple(saved["A"]), tuple(saved["B"]))
+
+    def __str__(self) -> str:
+        halves = (f"{name} ({len(half)}): {', '.join(half)}" for name, half in (("A", self.A), ("B", self.B)))
+        return "\n".join([f"split {self.spec}", *halves])
+
+
+def other(half: str) -> str:
+    """The half that is not this one."""
+    return {"A": "B", "B": "A"}[half]
+
+
+def shuffled(items: Sequence[str], seed: object) -> list[str]:
+    """The items in an order drawn from a seed: by SHA-256, so that no version of a library can change it."""
+    return sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item}".encode()).digest())
+
+
+def _number(spec: str, text: str, kind: type[int] | type[float]) -> int | float:
+    try:
+        return kind(text)
+    except ValueError:
+        raise TransferlibError(f"unknown split {spec!r}: expected {FORMS}") from None
+
+
+def similarity_of(spec: str) -> float | None:
+    """The dial's position that a split asks for, None for other splits."""
+    if not spec.startswith("similarity:"):
+        return None
+    return float(_number(spec, spec.removeprefix("similarity:"), float))
+
+
+def make_split(dataset: Dataset, spec: str) -> Split:
+    """Cut a data set's classes in two.
+
+    Args:
+        dataset: the data set.
+        spec: ``random:SEED`` (halves of equal size), ``natural-manmade`` (A natural, B man-made, as they fall),
+            ``natural-manmade:SEED`` (the larger side cut to the smaller's size) or ``similarity:X`` (``shapes``).
+
+    Raises:
+        TransferlibError: for another form, or a data set that it can't be made of.
+    """
+    name, _, rest = spec.partition(":")
+    if name == "random" and rest:
+        order = shuffled(dataset.classes, f"random/{_number(spec, rest, int)}")
+        size = len(order) // 2
+        return Split(spec, tuple(sorted(order[:size])), tuple(sorted(order[size : 2 * size])))
+    if name == "natural-manmade":
+        return _by_kind(dataset, spec, _number(spec, rest, int) if rest else None)
+    if name == "similarity" and rest:
+        return _by_dial(dataset, spec)
+    raise TransferlibError(f"unknown split {spec!r}: expected {FORMS}")
+
+
+def _by_kind(dataset: Dataset, spec: str, seed: int | float | None) -> Split:
+    pairs = list(zip(dataset.classes, dataset.groups, strict=True))
+    natural, manmade = ([c for c, group in pairs if group == kind] for kind in ("natural", "man-made"))
+    if not natural or not manmade:
+        raise TransferlibError(
+            f"{dataset.name} does not say which classes are natural and which man-made: use random:SEED"
+        )
+    if seed is not None:
+        size = min(len(natural), len(manmade))
+        natural, manmade = (shuffled(side, f"{spec}")[:size] for side in (natural, manmade))
+    return Split(spec, tuple(sorted(natural)), tuple(sorted(manmade)))
+
+
+def _by_dial(dataset: Dataset, spec: str) -> Split:
+    similarity_of(spec)
+    if dataset.name != "shapes":
+        raise TransferlibError(f"only shapes has a similarity dial, not {dataset.name}: use random:SEED")
+    from transferlib.data.shapes import similarity_halves
+
+    return Split(spec, *similarity_halves())

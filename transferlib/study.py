@@ -1,0 +1,533 @@
+"""A study: which runs a figure needs; and how they are trained, one family at a time, into a store."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import platform
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+from filelock import Timeout
+from scipy import stats as scipy_stats
+from torch import Tensor
+
+import transferlib
+from transferlib.data import Dataset, Images, load
+from transferlib.errors import TransferlibError
+from transferlib.execution import Execution, device_name
+from transferlib.execution import execution as choose_execution
+from transferlib.nets import AlexNet, NetworkSpec, network
+from transferlib.splits import Split, make_split, other, shuffled, similarity_of
+from transferlib.store import Config, Store, config_key
+from transferlib.train import Family, Half, Member, Recipe, StreamName, fresh_network, graft
+from transferlib.treatments import Treatment
+
+CHECKPOINT_SECONDS = 120.0
+FORMAT = 1  # of a run's configuration; another number is another key
+
+
+@dataclass(frozen=True)
+class Study:
+    """Data set, splits, network, recipe, seeds and treatments: what a figure needs (the paper's section 3).
+
+    Attributes:
+        dataset: a name of ``transferlib.data.DATASETS``.
+        resolution: side of the stored images, in pixels; the network's own or more.
+        network: a name of ``transferlib.nets.NETWORKS``.
+        splits: forms of ``transferlib.splits``.
+        targets: the halves that networks are trained on, ``A``, ``B`` or both.
+        treatments: what is run for each target; the bases that these need are trained too.
+        recipe: how every one of them is trained.
+        seeds: of the streams of random numbers; one whole set of runs each.
+        images_per_class: how many training images of each class of the target are used; all by default.
+    """
+
+    dataset: str
+    resolution: int
+    network: str
+    splits: tuple[str, ...]
+    targets: tuple[str, ...]
+    treatments: tuple[Treatment, ...]
+    recipe: Recipe
+    seeds: tuple[int, ...] = (0,)
+    images_per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        if not set(self.targets) <= {"A", "B"} or not self.targets:
+            raise TransferlibError(f"expected targets among A and B, got {', '.join(self.targets) or 'none'}")
+        if network(self.network).resolution > self.resolution:
+            raise TransferlibError(
+                f"{self.network} needs images of {network(self.network).resolution} px, got {self.resolution}"
+            )
+
+    def families(self) -> list[FamilyPlan]:
+        """The families of the study, bases first, one split, target and seed after another."""
+        plans = []
+        for split in self.splits:
+            for seed in self.seeds:
+                bases, rest = [], []
+                for target in self.targets:
+                    for plan in self._of_target(split, seed, target):
+                        (bases if plan.is_base else rest).append(plan)
+                plans += list(dict.fromkeys(bases)) + rest
+        return plans
+
+    def _of_target(self, split: str, seed: int, target: str) -> Iterator[FamilyPlan]:
+        by_family: dict[str, list[Treatment]] = {}
+        for treatment in self.treatments:
+            by_family.setdefault(treatment.family, []).append(treatment)
+        for members in by_family.values():
+            plan = FamilyPlan(self, split, seed, target, tuple(members))
+            if plan.source_base:
+                yield plan.source_base
+            yield plan
+
+
+@dataclass(frozen=True)
+class FamilyPlan:
+    """The runs of one treatment and one source that are trained together."""
+
+    study: Study
+    split: str
+    seed: int
+    target: str
+    treatments: tuple[Treatment, ...]
+
+    @property
+    def is_base(self) -> bool:
+        """Whether this is a base, which copies nothing."""
+        return self.treatments[0].kind == "base"
+
+    @property
+    def source(self) -> str | None:
+        """The half that the copied layers come from, ``random`` for untrained ones, None for a base."""
+        kinds = {"base": None, "AnB": other(self.target), "BnB": self.target, "RnB": "random"}
+        return kinds[self.treatments[0].kind]
+
+    @property
+    def source_base(self) -> FamilyPlan | None:
+        """The base that the copied layers come from; the other half's is trained on all of its images."""
+        if self.source not in ("A", "B"):
+            return None
+        whole = dataclasses.replace(self.study, images_per_class=None)
+        study = self.study if self.source == self.target else whole
+        return FamilyPlan(study, self.split, self.seed, self.source, (Treatment("base"),))
+
+    def config(self, treatment: Treatment) -> Config:
+        """Everything that the run's numbers depend on, as plain values; its hash is the run's key."""
+        study, base = self.study, self.source_base
+        return {
+            "format": FORMAT,
+            "data": {
+                "name": study.dataset,
+                "version": data_version(study.dataset),
+                "resolution": study.resolution,
+                "images_per_class": study.images_per_class,
+            },
+            "split": self.split,
+            "target": self.target,
+            "source": self.source,
+            "source_key": base.keys()[0] if base else None,
+            "network": _plain(network(study.network)),
+            "treatment": str(treatment),
+            "recipe": _plain(study.recipe),
+            "seed": self.seed,
+        }
+
+    def keys(self) -> list[str]:
+        """The keys of the runs, in order."""
+        return [config_key(self.config(treatment)) for treatment in self.treatments]
+
+    @property
+    def stream(self) -> StreamName:
+        """The name of the family's random numbers: bases have their own, all transfer treatments share theirs."""
+        return (self.seed, self.split, self.target, "base" if self.is_base else "transfer")
+
+    @property
+    def name(self) -> str:
+        """The family's name in the store, for its lock: the same whichever of its runs are asked for."""
+        return config_key(self.config(self.treatments[0]) | {"treatment": self.treatments[0].family})
+
+    @property
+    def checkpoint(self) -> str:
+        """The name of its training under way: of just these runs."""
+        return config_key({"runs": self.keys()})
+
+    def only(self, treatments: Iterable[Treatment]) -> FamilyPlan:
+        """The same family with fewer runs."""
+        return dataclasses.replace(self, treatments=tuple(treatments))
+
+    def __str__(self) -> str:
+        return f"{self.treatments[0].family:<4} target {self.target}  {self.split}"
+
+
+def _plain(value: NetworkSpec | Recipe) -> dict:
+    """A dataclass as JSON would give it back: tuples as lists."""
+    return {name: _listed(item) for name, item in dataclasses.asdict(value).items()}
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return [_listed(item) for item in value]
+    return {k: _listed(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def data_version(name: str) -> int | str:
+    """What changes when a data set's pixels do: the drawing's version for ``shapes``, 0 for published sets."""
+    if name != "shapes":
+        return 0
+    from transferlib.data import shapes
+
+    return shapes.VERSION
+
+
+# --- images on the device ---
+
+
+def class_rows(labels: np.ndarray, members: list[int], per_class: int | None, seed: object) -> np.ndarray:
+    """Which images belong to some classes, in their order; cut to a number per class by a seed.
+
+    Args:
+        labels: int64 (N,), of all images.
+        members: labels of the wanted classes.
+        per_class: how many of each, None for all.
+        seed: names the draw; a larger number keeps the images of a smaller one.
+
+    Raises:
+        TransferlibError: where a class has fewer images.
+    """
+    rows = []
+    for label in members:
+        found = np.flatnonzero(labels == label)
+        if per_class is not None:
+            if len(found) < per_class:
+                raise TransferlibError(f"expected {per_class} images of each class, one has {len(found)}")
+            found = np.sort([int(row) for row in shuffled([str(row) for row in found], seed)[:per_class]])
+        rows.append(found)
+    return np.sort(np.concatenate(rows))
+
+
+def half_of(images: Images, members: list[int], rows: np.ndarray, device: torch.device) -> Half:
+    """Move one half's images to the device, once; where they don't fit, they stay memory-mapped on the disk."""
+    relabel = np.full(int(images.labels.max()) + 1, -1)
+    relabel[members] = np.arange(len(members))
+    labels = torch.from_numpy(relabel[images.labels[rows]]).to(device)
+    if len(rows) * images.pixels[0].nbytes < 0.8 * _free_bytes(device):
+        pixels = torch.from_numpy(images.pixels[rows]).to(device)
+        return Half(pixels, torch.arange(len(rows), device=device), labels, len(members))
+    return Half(_mapped(images.pixels), torch.from_numpy(rows), labels, len(members))
+
+
+def _mapped(pixels: np.ndarray) -> Tensor:
+    # torch warns that the map is read-only; nothing here writes to it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(pixels)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+# --- training into a store ---
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a reporter is told while a family trains."""
+
+    plan: FamilyPlan
+    done: int  # steps
+    total: int
+    images_per_second: float
+    seconds_left: float
+
+
+Reporter = Callable[[str, object], None]
+
+
+class Stopped(Exception):
+    """Training was asked to stop, and did after a step; a checkpoint keeps what was done."""
+
+
+@dataclass
+class OpenData:
+    """The data sets, splits and halves in use, so that each is opened and moved to the device once."""
+
+    halves: dict[tuple, tuple[Half, Half]] = field(default_factory=dict)
+
+    def dataset(self, plan: FamilyPlan) -> Dataset:
+        """The plan's data set; memory-mapped, so opening it again costs little."""
+        return load(plan.study.dataset, plan.study.resolution, similarity=similarity_of(plan.split))
+
+    def split(self, plan: FamilyPlan) -> Split:
+        """The plan's split."""
+        return make_split(self.dataset(plan), plan.split)
+
+    def halves_of(self, plan: FamilyPlan, device: torch.device) -> tuple[Half, Half]:
+        """The target's training and validation images; only those of the last target stay on the device."""
+        name = (
+            plan.study.dataset,
+            plan.study.resolution,
+            plan.study.images_per_class,
+            plan.split,
+            plan.target,
+        )
+        if (name, plan.seed) not in self.halves:
+            self.halves.clear()
+            self.halves[name, plan.seed] = self._open(plan, device)
+        return self.halves[name, plan.seed]
+
+    def _open(self, plan: FamilyPlan, device: torch.device) -> tuple[Half, Half]:
+        dataset = self.dataset(plan)
+        members = [dataset.classes.index(name) for name in self.split(plan).half(plan.target)]
+        draw = f"images/{plan.seed}/{plan.split}"
+        train = class_rows(dataset.train.labels, members, plan.study.images_per_class, draw)
+        val = class_rows(dataset.val.labels, members, None, draw)
+        return half_of(dataset.train, members, train, device), half_of(dataset.val, members, val, device)
+
+
+@dataclass
+class Trainer:
+    """Trains what a store lacks of a study, one family after another, on one device.
+
+    Attributes:
+        store: where finished runs are looked up and kept.
+        execution: the device and its number format.
+        report: told ``("progress", Progress)`` after each step and ``("note", text)`` of what a person should know.
+        checkpoint_seconds: how much training a kill may cost.
+        stop: set it, from a signal's handler say, and training stops after the step, with a checkpoint.
+    """
+
+    store: Store
+    execution: Execution
+    report: Reporter = lambda event, detail: None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    stop: threading.Event = field(default_factory=threading.Event)
+    data: OpenData = field(default_factory=OpenData)
+
+    def run(self, study: Study) -> None:
+        """Train every family that the store lacks; those that another process is training are waited for."""
+        later = [plan for plan in study.families() if not self.ensure(plan, wait=False)]
+        for plan in later:
+            self.report("note", f"{plan}: another process is training it; waiting")
+            self.ensure(plan)
+
+    def ensure(self, plan: FamilyPlan, wait: bool = True) -> bool:
+        """Train the family unless it is there; False where another process is at it and we don't wait."""
+        if not self.missing(plan):
+            return True
+        try:
+            with self.store.lock(plan.name).acquire(timeout=-1 if wait else 0):
+                missing = self.missing(plan)  # again: the other process may have finished it
+                if missing:
+                    self.train(plan.only(missing))
+        except Timeout:
+            return False
+        return True
+
+    def missing(self, plan: FamilyPlan) -> list[Treatment]:
+        """The runs of a family that the store lacks."""
+        return [t for t in plan.treatments if self.store.get(config_key(plan.config(t))) is None]
+
+    def train(self, plan: FamilyPlan) -> None:
+        """Train a family; where the GPU's memory is too small, in two halves, and so on."""
+        try:
+            self._train(plan)
+        except torch.OutOfMemoryError:
+            if len(plan.treatments) == 1:
+                raise TransferlibError(
+                    f"{plan}: not enough GPU memory for a single run: choose a smaller network or --device cpu"
+                ) from None
+            middle = len(plan.treatments) // 2
+            self.report(
+                "note", f"{plan}: not enough GPU memory for {len(plan.treatments)} runs; in two halves"
+            )
+            self._forget()
+            for part in (plan.treatments[:middle], plan.treatments[middle:]):
+                self.train(plan.only(part))
+
+    def _forget(self) -> None:
+        self.data.halves.clear()
+        if self.execution.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _train(self, plan: FamilyPlan) -> None:
+        family, before = self._begin(plan)
+        started, first = time.monotonic(), family.done_steps
+        saved = started
+        for done in family.run():
+            now = time.monotonic()
+            self.report("progress", _progress(plan, family, done - first, now - started))
+            if now - saved > self.checkpoint_seconds or self.stop.is_set():
+                self._checkpoint(plan, family, before + now - started)
+                saved = now
+            if self.stop.is_set():
+                raise Stopped(f"stopped in {plan}, after step {done} of {family.total_steps}")
+        self._finish(plan, family, before + time.monotonic() - started)
+
+    def _begin(self, plan: FamilyPlan) -> tuple[Family, float]:
+        """Build the family, and take it up where a checkpoint left it; with the seconds that it has cost so far."""
+        family = self.build(plan)
+        found = self.store.get_checkpoint(plan.checkpoint)
+        if not found:
+            return family, 0.0
+        tensors, rest = found
+        family.restore(tensors, rest)
+        self.report("note", f"{plan}: goes on after step {family.done_steps} of {family.total_steps}")
+        return family, rest["seconds"]
+
+    def _checkpoint(self, plan: FamilyPlan, family: Family, seconds: float) -> None:
+        tensors, rest = family.state()
+        self.store.put_checkpoint(plan.checkpoint, tensors, rest | {"seconds": seconds})
+
+    def build(self, plan: FamilyPlan) -> Family:
+        """The family, untrained: its images, its networks with the copied layers in place."""
+        study, execution = plan.study, self.execution
+        spec, (train, val) = network(study.network), self.data.halves_of(plan, execution.device)
+        source = self.source_network(plan, spec)
+        members = []
+        for treatment in plan.treatments:
+            net = fresh_network(spec, train.classes, plan.stream, execution.device)
+            if source:
+                net = graft(treatment, source, net)
+            members.append(Member(treatment, net, study.recipe, execution))
+        prefix = source if plan.treatments[0].frozen else None
+        return Family(members, prefix, study.recipe, plan.stream, train, val, execution)
+
+    def source_network(self, plan: FamilyPlan, spec: NetworkSpec) -> AlexNet | None:
+        """The network that the family's first layers are copied from; its base is trained now where it is lacking."""
+        if plan.is_base:
+            return None
+        classes = len(self.data.split(plan).half(plan.target if plan.source == "random" else plan.source))
+        stream = (plan.seed, plan.split, plan.target, plan.source)
+        net = fresh_network(spec, classes, stream, self.execution.device)
+        if plan.source_base:
+            net.load_state_dict(self._base_weights(plan.source_base))
+        return net.requires_grad_(False).eval()
+
+    def _base_weights(self, base: FamilyPlan) -> dict[str, Tensor]:
+        key = base.keys()[0]
+        self.ensure(base)
+        weights = self.store.get_weights(key)
+        if weights is None:
+            self.report(
+                "note", f"{base}: its result is in the store but not its weights; it is trained again"
+            )
+            with self.store.lock(base.name):
+                weights = self.store.get_weights(key)
+                if weights is None:
+                    self.train(base)
+                    weights = self.store.get_weights(key)
+        return weights
+
+    def _finish(self, plan: FamilyPlan, family: Family, seconds: float) -> None:
+        for member in family.members:
+            config = plan.config(member.treatment)
+            if plan.is_base:  # before the record: a base that is in the store has its weights
+                self.store.put_weights(config_key(config), dict(member.net.state_dict()))
+            record = {"config": config, **_result(member, family)}
+            self.store.put(record | {"seconds": round(seconds / len(family.members), 2)} | self._made_by())
+        self.store.drop_checkpoint(plan.checkpoint)
+
+    def _made_by(self) -> dict[str, object]:
+        return {
+            "device": device_name(self.execution.device),
+            "execution": str(self.execution),
+            "versions": versions(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+
+def _progress(plan: FamilyPlan, family: Family, steps: int, seconds: float) -> Progress:
+    rate = steps / max(seconds, 1e-9)
+    left = (family.total_steps - family.done_steps) / rate
+    return Progress(plan, family.done_steps, family.total_steps, rate * family.batch_size, left)
+
+
+def _result(member: Member, family: Family) -> dict[str, object]:
+    """A finished run's numbers: accuracies are fractions, ``correct`` has one bit for each validation image."""
+    top1 = member.curve[-1].top1
+    return {
+        "top1": top1,
+        "best_top1": max(point.top1 for point in member.curve),
+        "status": _status(member, len(family.val), family.val.classes),
+        "val_images": len(family.val),
+        "family_of": len(family.members),
+        "curve": [dataclasses.asdict(point) for point in member.curve],
+        "correct": base64.b64encode(np.packbits(member.correct.numpy()).tobytes()).decode(),
+    }
+
+
+def _status(member: Member, images: int, classes: int) -> str:
+    """``ok``, ``diverged`` (its loss was no number), or ``chance``: no better than guessing would be 1 time in 1000."""
+    if member.diverged:
+        return "diverged"
+    guessed = scipy_stats.binom.ppf(0.999, images, 1 / classes)
+    return "chance" if member.curve[-1].top1 * images <= guessed else "ok"
+
+
+def correct_images(record: dict) -> np.ndarray:
+    """Which validation images a run got right, bool (M,), in the order of the half."""
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(record["correct"]), dtype=np.uint8))
+    return bits[: record["val_images"]].astype(bool)
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    return {
+        "transferlib": transferlib.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def run_study(
+    study: Study,
+    store: Store,
+    *,
+    device: str | None = None,
+    precision: str = "auto",
+    compiled: bool = False,
+    report: Reporter = lambda event, detail: None,
+    stop: threading.Event | None = None,
+) -> pd.DataFrame:
+    """Train what the store lacks of a study, and return its runs.
+
+    Args:
+        study: what to run.
+        store: where the runs lie.
+        device: ``cpu`` or ``cuda``; a GPU where there is one by default.
+        precision: ``auto`` (what the device is good at), ``bf16``, ``fp16`` or ``fp32``.
+        compiled: whether to pass networks through ``torch.compile``.
+        report: called with an event's name and its detail.
+        stop: set it and training stops after the step, with a checkpoint.
+
+    Returns:
+        The study's rows of ``Store.table``.
+
+    Raises:
+        TransferlibError: for what a user can mend, in one line.
+        Stopped: after ``stop`` was set.
+    """
+    chosen = choose_execution(device, precision, compiled)
+    Trainer(store, chosen, report, stop=stop or threading.Event()).run(study)
+    return study_table(study, store)
+
+
+def study_table(study: Study, store: Store) -> pd.DataFrame:
+    """The study's finished runs, as rows of ``Store.table``."""
+    keys = {key for plan in study.families() for key in plan.keys()}
+    table = store.table()
+    return table[table["key"].isin(keys)].reset_index(drop=True)

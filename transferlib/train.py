@@ -1,0 +1,416 @@
+"""The training core: a family of runs in one pass. It takes tensors and returns numbers; it knows no files.
+
+Reading order: the recipe, the images of a half, what an epoch draws, one run (a ``Member``), and the ``Family``,
+whose members share the images, the crops, the dropout and, where they are frozen, the layers below their cuts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from transferlib.errors import TransferlibError
+from transferlib.execution import Execution
+from transferlib.nets import DROPOUT_AFTER, LAYERS, AlexNet, NetworkSpec, initialise_layer
+from transferlib.streams import generator, hashed_uniform, stream_seed
+from transferlib.treatments import Treatment
+
+StreamName = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: SGD with momentum, warm-up and decay. Part of a run's configuration.
+
+    ``schedule`` is ``linear`` (to 0 at the end) or ``step`` (divided by 10 after each ``step_epochs``; the paper's).
+    Rates are per step, lengths in epochs, ``crop_padding`` in pixels on each side, mirrored at the edge.
+    Weight decay acts on weights, not on biases or batch norm.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 0.04
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 1.0
+    schedule: Literal["linear", "step"] = "linear"
+    step_epochs: float = 40.0
+    dropout: float = 0.25
+    crop_padding: int = 4
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise TransferlibError(
+                f"expected at least 1 epoch and 1 image a batch, got {self.epochs} and {self.batch_size}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise TransferlibError(f"expected dropout in 0..1, below 1, got {self.dropout}")
+
+    def rate(self, epoch: float) -> float:
+        """The learning rate at a moment of training, in epochs since the start."""
+        if self.schedule == "step":
+            decay = 0.1 ** math.floor(epoch / self.step_epochs)
+        else:
+            decay = max(0.0, self.epochs - epoch) / max(self.epochs - self.warmup_epochs, 1e-9)
+        warmup = epoch / self.warmup_epochs if epoch < self.warmup_epochs else 1.0
+        return self.learning_rate * min(decay, 1.0) * min(warmup, 1.0)
+
+
+@dataclass(frozen=True)
+class Half:
+    """The images of one half of the classes, on the device where they fit, as uint8.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3).
+        rows: int64 (M,), which of ``pixels`` belong to the half; on the device of ``pixels``.
+        labels: int64 (M,), 0..classes - 1; on the training device.
+        classes: how many classes the half has.
+    """
+
+    pixels: Tensor
+    rows: Tensor
+    labels: Tensor
+    classes: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What one epoch draws: the images' order, and the crop and mirror of each of its positions, all (M,)."""
+
+    order: Tensor
+    top: Tensor
+    left: Tensor
+    mirror: Tensor
+
+
+def draw_epoch(
+    stream: StreamName, epoch: int, count: int, slack: tuple[int, int], device: torch.device
+) -> Draws:
+    """Draw an epoch from the named stream; crops start between ``slack[0]`` and ``slack[1]`` pixels, inclusive."""
+    low, high = slack[0], slack[1] + 1
+    order = torch.randperm(count, generator=generator(*stream, "order", epoch))
+    crops = generator(*stream, "crops", epoch)
+    top = torch.randint(low, high, (count,), generator=crops)
+    left = torch.randint(low, high, (count,), generator=crops)
+    mirror = torch.randint(0, 2, (count,), generator=crops, dtype=torch.bool)
+    return Draws(*(t.to(device, non_blocking=True) for t in (order, top, left, mirror)))
+
+
+def _mirrored(index: Tensor, size: int) -> Tensor:
+    """Reflect indices that reach over an edge of ``size`` pixels."""
+    index = index.abs()
+    return (size - 1) - (size - 1 - index).abs()
+
+
+def cut_batch(half: Half, which: Tensor, top: Tensor, left: Tensor, mirror: Tensor, side: int) -> Tensor:
+    """Cut a batch of crops: uint8 (B, side, side, 3), on the device of the half's pixels.
+
+    Args:
+        half: the images.
+        which: int64 (B,), positions in the half.
+        top, left: int64 (B,), where each crop starts; below 0 or beyond the edge the picture is mirrored.
+        mirror: bool (B,), which crops are flipped left to right.
+        side: the crop's height and width.
+    """
+    place = half.pixels.device
+    which, top, left, mirror = (t.to(place) for t in (which, top, left, mirror))
+    height, width = half.pixels.shape[1:3]
+    along = torch.arange(side, device=place)
+    rows = _mirrored(top[:, None] + along, height)  # (B, side)
+    columns = _mirrored(left[:, None] + torch.where(mirror[:, None], side - 1 - along, along), width)
+    inside = rows[:, :, None] * width + columns[:, None, :]  # (B, side, side)
+    flat = half.rows[which][:, None, None] * (height * width) + inside
+    return half.pixels.view(-1, 3).index_select(0, flat.view(-1)).view(len(which), side, side, 3)
+
+
+def to_input(pixels: Tensor, spec: NetworkSpec, device: torch.device) -> Tensor:
+    """Turn uint8 (B, H, W, 3) into a network's input, float32 (B, 3, H, W), channels last in memory."""
+    batch, height, width = pixels.shape[:3]
+    # a row of pixels at a time: broadcasting over 3 numbers is not vectorised
+    mean, scale = (
+        torch.tensor(v, device=device).repeat(width) for v in (spec.mean, [1 / s for s in spec.std])
+    )
+    flat = pixels.to(device, non_blocking=True).view(batch, height, width * 3).float()
+    return flat.sub_(mean).mul_(scale).view(batch, height, width, 3).permute(0, 3, 1, 2)
+
+
+def dropout_masks(
+    stream: StreamName, epoch: int, step: int, p: float, batch: int, spec: NetworkSpec, device: torch.device
+) -> dict[int, Tensor]:
+    """Dropout after layers 6 and 7 for one step: {layer: (B, features)}, 0 or 1 / (1 - p)."""
+    masks = {}
+    for k, width in zip(DROPOUT_AFTER, spec.hidden, strict=True):
+        seed = stream_seed(*stream, "dropout", k, epoch, step)
+        kept = hashed_uniform(seed, batch * width, device) >= p
+        masks[k] = kept.view(batch, width).float() / (1 - p)
+    return masks
+
+
+@dataclass
+class Point:
+    """One point of a learning curve: after ``epoch`` epochs, on the training and on the validation images."""
+
+    epoch: int
+    train_loss: float
+    loss: float
+    top1: float
+
+
+class Member:
+    """One run in training: a network whose first ``frozen`` layers are never touched."""
+
+    def __init__(self, treatment: Treatment, net: AlexNet, recipe: Recipe, execution: Execution) -> None:
+        self.treatment, self.net, self.frozen = treatment, net, treatment.frozen
+        self.curve: list[Point] = []
+        self.correct = torch.zeros(0, dtype=torch.bool)
+        self.diverged = False
+        self.loss_sum = torch.zeros((), device=execution.device)
+        self.trained = [p for layer in net.layers[self.frozen :] for p in layer.parameters()]
+        self.optimizer = torch.optim.SGD(
+            [
+                {"params": [p for p in self.trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+                {"params": [p for p in self.trained if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            fused=True,
+        )
+        self.scaler = torch.amp.GradScaler(execution.device.type, enabled=execution.scaled)
+        self.run_tail = torch.compile(net.forward) if execution.compiled else net.forward
+        self.train_mode()
+
+    def train_mode(self) -> None:
+        """Batch norm learns in the trained layers only; the frozen ones keep their stored statistics."""
+        for k, layer in enumerate(self.net.layers, start=1):
+            layer.train(k > self.frozen)
+
+    def step(
+        self, taps: Sequence[Tensor], masks: dict[int, Tensor], labels: Tensor, execution: Execution
+    ) -> None:
+        """One step of SGD on the activations below this run's cut."""
+        with execution.autocast():
+            logits = self.run_tail(taps[self.frozen], start=self.frozen, masks=masks)
+        loss = F.cross_entropy(logits.float(), labels)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss_sum += loss.detach()
+
+
+def fresh_network(spec: NetworkSpec, classes: int, stream: StreamName, device: torch.device) -> AlexNet:
+    """A network whose every layer k is drawn from its own stream, ``(*stream, "weights", k)``."""
+    with torch.device("meta"):  # torch's own initialisation would draw from the global generator
+        net = AlexNet(spec, classes)
+    net = net.to_empty(device="cpu")
+    for k in range(1, LAYERS + 1):
+        initialise_layer(net, k, generator(*stream, "weights", k))
+    return net.to(device, memory_format=torch.channels_last)
+
+
+def graft(treatment: Treatment, source: AlexNet, fresh: AlexNet) -> AlexNet:
+    """Put a source's first n layers under fresh ones; frozen layers are the source's own modules, shared.
+
+    Args:
+        treatment: how many layers, and whether they stay frozen.
+        source: the trained (or, for ``RnB``, the untrained) network to copy from; it is frozen as a whole.
+        fresh: the network to change: its first n layers are replaced.
+    """
+    for k in range(treatment.n):
+        if treatment.fine_tuned:
+            fresh.layers[k].load_state_dict(source.layers[k].state_dict())
+        else:
+            fresh.layers[k] = source.layers[k].requires_grad_(False).eval()
+    return fresh
+
+
+@dataclass
+class Family:
+    """Runs of one target that are trained side by side on the same images, crops and dropout.
+
+    ``prefix`` is the frozen source that members with frozen layers share: it is run once a batch, without gradients,
+    and each of them goes on from the activations at its own cut. It is absent where every layer is trained.
+    Training can stop after any step and go on from ``state`` with the same numbers.
+    """
+
+    members: list[Member]
+    prefix: AlexNet | None
+    recipe: Recipe
+    stream: StreamName
+    train: Half
+    val: Half
+    execution: Execution
+    done_steps: int = 0
+    _draws: tuple[int, Draws] | None = field(default=None, repr=False)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The network that all members are."""
+        return self.members[0].net.spec
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step: the recipe's, or all where there are fewer."""
+        return min(self.recipe.batch_size, len(self.train))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches an epoch; the few images left over come up in other epochs."""
+        return len(self.train) // self.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        """Steps from start to end."""
+        return self.steps_per_epoch * self.recipe.epochs
+
+    @property
+    def active(self) -> list[Member]:
+        """The members that have not diverged."""
+        return [member for member in self.members if not member.diverged]
+
+    def run(self) -> Iterable[int]:
+        """Train to the end; yields the number of finished steps after each, so that a caller can report or stop."""
+        while self.done_steps < self.total_steps and self.active:
+            self.train_step()
+            if self.done_steps % self.steps_per_epoch == 0:
+                self.finish_epoch()
+            yield self.done_steps
+
+    def train_step(self) -> None:
+        """One step of every active member on one batch; nothing here waits for the device."""
+        epoch, step = divmod(self.done_steps, self.steps_per_epoch)
+        images, labels = self._batch(epoch, step)
+        masks = dropout_masks(
+            self.stream, epoch, step, self.recipe.dropout, len(labels), self.spec, self.execution.device
+        )
+        rate = self.recipe.rate((self.done_steps + 1) / self.steps_per_epoch)
+        taps = self._taps(images, masks)
+        for member in self.active:
+            for group in member.optimizer.param_groups:
+                group["lr"] = rate
+            member.step(taps, masks, labels, self.execution)
+        self.done_steps += 1
+
+    def _slack(self) -> tuple[int, int]:
+        spare = self.train.pixels.shape[1] - self.spec.resolution
+        return -self.recipe.crop_padding, spare + self.recipe.crop_padding
+
+    def _batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        if self._draws is None or self._draws[0] != epoch:
+            device = self.execution.device
+            self._draws = epoch, draw_epoch(self.stream, epoch, len(self.train), self._slack(), device)
+        d = self._draws[1]
+        now = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        pixels = cut_batch(
+            self.train, d.order[now], d.top[now], d.left[now], d.mirror[now], self.spec.resolution
+        )
+        return to_input(pixels, self.spec, self.execution.device), self.train.labels[d.order[now]]
+
+    def _taps(self, images: Tensor, masks: dict[int, Tensor] | None) -> list[Tensor]:
+        depth = max((member.frozen for member in self.active), default=0)
+        if self.prefix is None or depth == 0:
+            return [images]
+        with torch.no_grad(), self.execution.autocast():
+            return self.prefix.taps(images, depth, masks)
+
+    def finish_epoch(self) -> None:
+        """Evaluate, add a point to each curve, and drop the members whose loss is no longer a number."""
+        for member, (loss, correct) in zip(self.active, self.evaluate(), strict=True):
+            train_loss = float(member.loss_sum) / self.steps_per_epoch
+            top1 = float(correct.float().mean())
+            member.curve.append(Point(self.done_steps // self.steps_per_epoch, train_loss, loss, top1))
+            member.correct = correct.cpu()
+            member.diverged = not math.isfinite(train_loss)
+            member.loss_sum.zero_()
+
+    @torch.no_grad()
+    def evaluate(self, batch: int = 500) -> list[tuple[float, Tensor]]:
+        """Each active member's mean loss on the validation half, and which images it gets right, bool (M,)."""
+        active = self.active
+        for member in active:
+            member.net.eval()
+        losses = [[] for _ in active]
+        hits: list[list[Tensor]] = [[] for _ in active]
+        for images, labels in centre_batches(self.val, self.spec, self.execution.device, batch):
+            taps = self._taps(images, None)
+            for i, member in enumerate(active):
+                with self.execution.autocast():
+                    logits = member.run_tail(taps[member.frozen], start=member.frozen).float()
+                losses[i].append(F.cross_entropy(logits, labels, reduction="sum"))
+                hits[i].append(logits.argmax(1) == labels)
+        for member in active:
+            member.train_mode()
+        count = len(self.val)
+        return [
+            (float(torch.stack(ls).sum()) / count, torch.cat(h)) for ls, h in zip(losses, hits, strict=True)
+        ]
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """Everything that training needs to go on: tensors, and the rest as plain values."""
+        tensors: dict[str, Tensor] = {}
+        for i, m in enumerate(self.members):
+            tensors |= {f"{i}.net.{name}": t for name, t in tail_state(m.net, m.frozen).items()}
+            tensors |= {f"{i}.momentum.{j}": b for j, b in enumerate(_momenta(m)) if b is not None}
+            tensors |= {f"{i}.loss_sum": m.loss_sum, f"{i}.correct": m.correct}
+        rest = [
+            {
+                "curve": [dataclasses.asdict(point) for point in m.curve],
+                "diverged": m.diverged,
+                "scaler": m.scaler.state_dict(),
+            }
+            for m in self.members
+        ]
+        return tensors, {"done_steps": self.done_steps, "members": rest}
+
+    def restore(self, tensors: dict[str, Tensor], rest: dict) -> None:
+        """Go back to a ``state``."""
+        self.done_steps = rest["done_steps"]
+        for i, (m, saved) in enumerate(zip(self.members, rest["members"], strict=True)):
+            for name, tensor in tail_state(m.net, m.frozen).items():
+                tensor.copy_(tensors[f"{i}.net.{name}"])
+            for j, p in enumerate(_in_order(m)):
+                if f"{i}.momentum.{j}" in tensors:
+                    momentum = torch.empty_like(p).copy_(tensors[f"{i}.momentum.{j}"])
+                    m.optimizer.state[p]["momentum_buffer"] = momentum
+            m.loss_sum.copy_(tensors[f"{i}.loss_sum"])
+            m.correct = tensors[f"{i}.correct"].cpu()
+            m.curve = [Point(**point) for point in saved["curve"]]
+            m.diverged = saved["diverged"]
+            m.scaler.load_state_dict(saved["scaler"])
+
+
+def tail_state(net: AlexNet, frozen: int) -> dict[str, Tensor]:
+    """The state of the layers above a cut, buffers included."""
+    return {name: t for name, t in net.state_dict().items() if int(name.split(".")[1]) >= frozen}
+
+
+def _in_order(member: Member) -> list[Tensor]:
+    return [p for group in member.optimizer.param_groups for p in group["params"]]
+
+
+def _momenta(member: Member) -> list[Tensor | None]:
+    return [member.optimizer.state.get(p, {}).get("momentum_buffer") for p in _in_order(member)]
+
+
+def centre_batches(
+    half: Half, spec: NetworkSpec, device: torch.device, batch: int
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """The half's images in order, cut at the centre, as (input, labels)."""
+    margin = (half.pixels.shape[1] - spec.resolution) // 2
+    for start in range(0, len(half), batch):
+        which = torch.arange(start, min(start + batch, len(half)), device=device)
+        at = torch.full_like(which, margin)
+        pixels = cut_batch(half, which, at, at, torch.zeros_like(which, dtype=torch.bool), spec.resolution)
+        yield to_input(pixels, spec, device), half.labels[which]
