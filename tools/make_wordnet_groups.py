@@ -2,10 +2,10 @@
 
     python tools/make_wordnet_groups.py [--dict FOLDER] [--wnids FILE ...] [--paper FILE]
 
-The rule: a class belongs to the nearest of the nine CATEGORIES above it in WordNet. It needs the database files
-of WordNet 3.0, the version whose offsets ImageNet's wnids are (Debian: apt-get install wordnet-base; 3.1 is
-refused). Without --wnids the classes are those of the table as it stands; --paper compares with the grouping of
-Yosinski et al. (2014), a CSV of wnid, group, name, and rewrites the table of exceptions.
+The rule: a class belongs to the nearest of nine CATEGORIES above it in WordNet; a tie is man-made. It needs
+the database of WordNet 3.0, whose offsets are ImageNet's wnids (Debian: apt-get install wordnet-base; 3.1 is
+refused). Without --wnids the classes are those of the table as it stands; --paper compares with the grouping
+of Yosinski et al. (2014), a CSV of wnid, group, name, and rewrites the table of exceptions.
 """
 
 from __future__ import annotations
@@ -68,27 +68,27 @@ def read_synsets(folder: Path) -> dict[str, Synset]:
 
 
 def _parse(line: str) -> Synset:
-    # offset, file, type, number of words (hex), word and id each, number of pointers, four fields each | gloss
-    fields = line.split(" | ")[0].split()
-    end = 4 + 2 * int(fields[3], 16)
-    words = tuple(word.replace("_", " ") for word in fields[4:end:2])
-    pointers = zip(fields[end + 1 :: 4], fields[end + 2 :: 4])  # noqa: B905: the last may be cut short
+    # offset, file, type, number of words (hex), word and id each, number of pointers, four fields each, gloss
+    fields = line.split()
+    count = 4 + 2 * int(fields[3], 16)
+    words = tuple(word.replace("_", " ") for word in fields[4:count:2])
+    end = count + 4 * int(fields[count])
+    pointers = zip(fields[count + 1 : end : 4], fields[count + 2 : end : 4], strict=True)
     return Synset(words, tuple(f"n{offset}" for kind, offset in pointers if kind == "@"))
 
 
 def decide(wnid: str, synsets: dict[str, Synset]) -> Category:
-    """Find the nearest category at or above a synset, by the number of hypernym steps.
+    """Find the nearest category at or above a synset by hypernym steps, of equally near ones a man-made one.
 
     Raises:
-        ValueError: when there is none, or two equally near ones of different groups.
+        ValueError: when there is none.
     """
     level = {wnid}
     while level:
         found = [category for key, category in CATEGORIES.items() if key in level]
-        if len({category.group for category in found}) > 1:
-            raise ValueError(f"{wnid} is as near to {found[0].name!r} as to {found[-1].name!r}")
         if found:
-            return found[0]
+            # What is as much produce as foodstuff (mashed potato) has been made out of what grew.
+            return next((category for category in found if category.group == "man-made"), found[0])
         level = {above for key in level for above in synsets[key].hypernyms}
     raise ValueError(f"no category above {wnid}")
 

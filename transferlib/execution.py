@@ -63,9 +63,7 @@ def _good_dtype(device: str) -> torch.dtype:
 
 def cpu_has_bf16() -> bool:
     """Whether this processor multiplies bfloat16 natively; elsewhere it is emulated, about ten times as slow."""
-    return any(
-        getattr(torch.cpu, probe, bool)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    )
+    return any(getattr(torch.cpu, probe, bool)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
 
 
 def device_name(device: torch.device) -> str:

@@ -111,11 +111,11 @@ _PLAIN = (
         "alexnet32-tiny",
         32,
         (
-            Conv(24, 5, stride=2, padding=2, pool=(2, 0)),
+            Conv(16, 5, stride=2, padding=2, pool=(2, 0)),
+            Conv(24, 3, padding=1),
             Conv(32, 3, padding=1),
-            Conv(48, 3, padding=1),
-            Conv(48, 3, padding=1),
-            Conv(32, 3, padding=1, pool=(2, 0)),
+            Conv(32, 3, padding=1),
+            Conv(24, 3, padding=1, pool=(2, 0)),
         ),
         (128, 128),
     ),
@@ -138,9 +138,7 @@ def network(name: str) -> NetworkSpec:
 
 def _conv_layer(conv: Conv, channels_in: int, batch_norm: bool) -> nn.Sequential:
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    parts["conv"] = nn.Conv2d(
-        channels_in, conv.channels, conv.kernel, conv.stride, conv.padding, groups=conv.groups
-    )
+    parts["conv"] = nn.Conv2d(channels_in, conv.channels, conv.kernel, conv.stride, conv.padding, groups=conv.groups)
     if batch_norm:
         parts["bn"] = nn.BatchNorm2d(conv.channels)
     parts["relu"] = nn.ReLU(inplace=False)  # in place, several Captum methods see the wrong tensor
@@ -171,9 +169,7 @@ class AlexNet(nn.Module):
         super().__init__()
         self.spec, self.classes = spec, classes
         channels = (3, *(conv.channels for conv in spec.convs))
-        layers = [
-            _conv_layer(conv, c, spec.batch_norm) for conv, c in zip(spec.convs, channels, strict=False)
-        ]
+        layers = [_conv_layer(conv, c, spec.batch_norm) for conv, c in zip(spec.convs, channels, strict=False)]
         features = channels[-1] * _final_side(spec) ** 2
         for width in spec.hidden:
             layers.append(_hidden_layer(features, width, spec.batch_norm))

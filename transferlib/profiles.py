@@ -43,8 +43,7 @@ class Profile:
         if epochs is None:
             return studies
         return tuple(
-            dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, epochs=epochs))
-            for study in studies
+            dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, epochs=epochs)) for study in studies
         )
 
 
@@ -56,15 +55,12 @@ def _smoke() -> Profile:
         splits=("random:0",),
         targets=("B",),
         treatments=EVERYTHING,
-        recipe=Recipe(epochs=5, batch_size=64, learning_rate=0.05, dropout=0.0, crop_padding=2),
-        images_per_class=None,
+        recipe=Recipe(epochs=3, batch_size=64, learning_rate=0.05, dropout=0.0, crop_padding=2),
     )
     distant = dataclasses.replace(
         main, splits=("natural-manmade",), targets=("A", "B"), treatments=parse_treatments("base,AnB")
     )
-    return Profile(
-        "smoke", "the embedded data set on two CPU cores, in minutes: what CI runs", (main, distant)
-    )
+    return Profile("smoke", "the embedded data set on two CPU cores, in minutes: what CI runs", (main, distant))
 
 
 def _colab() -> Profile:

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +26,10 @@ from torch import Tensor
 from transferlib.errors import TransferlibError
 from transferlib.treatments import Treatment
 
-COLUMNS = (
-    "key dataset resolution network split source target treatment kind n fine_tuned seed epochs images_per_class "
-    "top1 best_top1 status seconds device"
-).split()
+COLUMNS = [
+    *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
+    *("seed", "epochs", "images_per_class", "top1", "best_top1", "status", "seconds", "device"),
+]
 Config = dict[str, object]
 
 
@@ -61,15 +61,15 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with _named_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            with os.fdopen(handle, "wb") as beside:
-                beside.write(content)
-                beside.flush()
-                os.fsync(beside.fileno())
-            Path(name).replace(path)
+            with beside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
             raise
 
 
@@ -121,7 +121,7 @@ class Store:
         """One row per finished run, with the columns ``COLUMNS``, ordered by study and treatment."""
         rows = [_row(record) for record in self.records()]
         order = ["dataset", "resolution", "network", "split", "target", "seed", "kind", "fine_tuned", "n"]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(order, ignore_index=True)
+        return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True)
 
     # tensors
 
@@ -173,15 +173,11 @@ class Store:
         with _named_errors(self.folder):
             aside.parent.mkdir(exist_ok=True)
             path.replace(aside)
-        warnings.warn(
-            f"damaged file {path}: {error}; moved to {aside}, the run counts as missing", stacklevel=3
-        )
+        warnings.warn(f"damaged file {path}: {error}; moved to {aside}, the run counts as missing", stacklevel=3)
 
     def _must_exist(self) -> None:
         if not (self.folder / "runs").is_dir():
-            raise TransferlibError(
-                f"no store in {self.folder}: expected a folder that `transferlib run` has written"
-            )
+            raise TransferlibError(f"no store in {self.folder}: expected a folder that `transferlib run` has written")
 
 
 def _row(record: dict) -> dict:

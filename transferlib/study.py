@@ -135,14 +135,15 @@ class FamilyPlan:
             "split": self.split,
             "target": self.target,
             "source": self.source,
-            "source_key": base.keys()[0] if base else None,
+            "source_key": base.run_keys[0] if base else None,
             "network": _plain(network(study.network)),
             "treatment": str(treatment),
             "recipe": _plain(study.recipe),
             "seed": self.seed,
         }
 
-    def keys(self) -> list[str]:
+    @property
+    def run_keys(self) -> list[str]:
         """The keys of the runs, in order."""
         return [config_key(self.config(treatment)) for treatment in self.treatments]
 
@@ -159,7 +160,7 @@ class FamilyPlan:
     @property
     def checkpoint(self) -> str:
         """The name of its training under way: of just these runs."""
-        return config_key({"runs": self.keys()})
+        return config_key({"runs": self.run_keys})
 
     def only(self, treatments: Iterable[Treatment]) -> FamilyPlan:
         """The same family with fewer runs."""
@@ -320,7 +321,8 @@ class Trainer:
         """Train every family that the store lacks; those that another process is training are waited for."""
         later = [plan for plan in study.families() if not self.ensure(plan, wait=False)]
         for plan in later:
-            self.report("note", f"{plan}: another process is training it; waiting")
+            if self.missing(plan):
+                self.report("note", f"{plan}: another process is training it; waiting")
             self.ensure(plan)
 
     def ensure(self, plan: FamilyPlan, wait: bool = True) -> bool:
@@ -350,9 +352,7 @@ class Trainer:
                     f"{plan}: not enough GPU memory for a single run: choose a smaller network or --device cpu"
                 ) from None
             middle = len(plan.treatments) // 2
-            self.report(
-                "note", f"{plan}: not enough GPU memory for {len(plan.treatments)} runs; in two halves"
-            )
+            self.report("note", f"{plan}: not enough GPU memory for {len(plan.treatments)} runs; in two halves")
             self._forget()
             for part in (plan.treatments[:middle], plan.treatments[middle:]):
                 self.train(plan.only(part))
@@ -389,7 +389,8 @@ class Trainer:
 
     def _checkpoint(self, plan: FamilyPlan, family: Family, seconds: float) -> None:
         tensors, rest = family.state()
-        self.store.put_checkpoint(plan.checkpoint, tensors, rest | {"seconds": seconds})
+        about = {"plan": str(plan), "total_steps": family.total_steps, "seconds": seconds}
+        self.store.put_checkpoint(plan.checkpoint, tensors, rest | about)
 
     def build(self, plan: FamilyPlan) -> Family:
         """The family, untrained: its images, its networks with the copied layers in place."""
@@ -417,13 +418,11 @@ class Trainer:
         return net.requires_grad_(False).eval()
 
     def _base_weights(self, base: FamilyPlan) -> dict[str, Tensor]:
-        key = base.keys()[0]
+        key = base.run_keys[0]
         self.ensure(base)
         weights = self.store.get_weights(key)
         if weights is None:
-            self.report(
-                "note", f"{base}: its result is in the store but not its weights; it is trained again"
-            )
+            self.report("note", f"{base}: its result is in the store but not its weights; it is trained again")
             with self.store.lock(base.name):
                 weights = self.store.get_weights(key)
                 if weights is None:
@@ -528,6 +527,6 @@ def run_study(
 
 def study_table(study: Study, store: Store) -> pd.DataFrame:
     """The study's finished runs, as rows of ``Store.table``."""
-    keys = {key for plan in study.families() for key in plan.keys()}
+    keys = {key for plan in study.families() for key in plan.run_keys}
     table = store.table()
     return table[table["key"].isin(keys)].reset_index(drop=True)

@@ -94,9 +94,7 @@ class Draws:
     mirror: Tensor
 
 
-def draw_epoch(
-    stream: StreamName, epoch: int, count: int, slack: tuple[int, int], device: torch.device
-) -> Draws:
+def draw_epoch(stream: StreamName, epoch: int, count: int, slack: tuple[int, int], device: torch.device) -> Draws:
     """Draw an epoch from the named stream; crops start between ``slack[0]`` and ``slack[1]`` pixels, inclusive."""
     low, high = slack[0], slack[1] + 1
     order = torch.randperm(count, generator=generator(*stream, "order", epoch))
@@ -138,9 +136,7 @@ def to_input(pixels: Tensor, spec: NetworkSpec, device: torch.device) -> Tensor:
     """Turn uint8 (B, H, W, 3) into a network's input, float32 (B, 3, H, W), channels last in memory."""
     batch, height, width = pixels.shape[:3]
     # a row of pixels at a time: broadcasting over 3 numbers is not vectorised
-    mean, scale = (
-        torch.tensor(v, device=device).repeat(width) for v in (spec.mean, [1 / s for s in spec.std])
-    )
+    mean, scale = (torch.tensor(v, device=device).repeat(width) for v in (spec.mean, [1 / s for s in spec.std]))
     flat = pixels.to(device, non_blocking=True).view(batch, height, width * 3).float()
     return flat.sub_(mean).mul_(scale).view(batch, height, width, 3).permute(0, 3, 1, 2)
 
@@ -196,9 +192,7 @@ class Member:
         for k, layer in enumerate(self.net.layers, start=1):
             layer.train(k > self.frozen)
 
-    def step(
-        self, taps: Sequence[Tensor], masks: dict[int, Tensor], labels: Tensor, execution: Execution
-    ) -> None:
+    def step(self, taps: Sequence[Tensor], masks: dict[int, Tensor], labels: Tensor, execution: Execution) -> None:
         """One step of SGD on the activations below this run's cut."""
         with execution.autocast():
             logits = self.run_tail(taps[self.frozen], start=self.frozen, masks=masks)
@@ -313,9 +307,7 @@ class Family:
             self._draws = epoch, draw_epoch(self.stream, epoch, len(self.train), self._slack(), device)
         d = self._draws[1]
         now = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        pixels = cut_batch(
-            self.train, d.order[now], d.top[now], d.left[now], d.mirror[now], self.spec.resolution
-        )
+        pixels = cut_batch(self.train, d.order[now], d.top[now], d.left[now], d.mirror[now], self.spec.resolution)
         return to_input(pixels, self.spec, self.execution.device), self.train.labels[d.order[now]]
 
     def _taps(self, images: Tensor, masks: dict[int, Tensor] | None) -> list[Tensor]:
@@ -353,9 +345,7 @@ class Family:
         for member in active:
             member.train_mode()
         count = len(self.val)
-        return [
-            (float(torch.stack(ls).sum()) / count, torch.cat(h)) for ls, h in zip(losses, hits, strict=True)
-        ]
+        return [(float(torch.stack(ls).sum()) / count, torch.cat(h)) for ls, h in zip(losses, hits, strict=True)]
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Everything that training needs to go on: tensors, and the rest as plain values."""
@@ -404,9 +394,7 @@ def _momenta(member: Member) -> list[Tensor | None]:
     return [member.optimizer.state.get(p, {}).get("momentum_buffer") for p in _in_order(member)]
 
 
-def centre_batches(
-    half: Half, spec: NetworkSpec, device: torch.device, batch: int
-) -> Iterable[tuple[Tensor, Tensor]]:
+def centre_batches(half: Half, spec: NetworkSpec, device: torch.device, batch: int) -> Iterable[tuple[Tensor, Tensor]]:
     """The half's images in order, cut at the centre, as (input, labels)."""
     margin = (half.pixels.shape[1] - spec.resolution) // 2
     for start in range(0, len(half), batch):

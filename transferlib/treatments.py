@@ -1,4 +1,4 @@
-"""The paper's notation: ``base``, ``A3B``, ``B3B``, ``A3B+``, ``B3B+``, ``R3B``, as one type that parses and prints it."""
+"""The paper's notation, ``base``, ``A3B``, ``B3B``, ``A3B+``, ``B3B+``, ``R3B``: one type that parses and prints it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ class Treatment:
         if self.kind != "base" and self.n not in DEPTHS:
             raise TransferlibError(f"expected n in 1..7, got {self.n}")
         if self.kind == "RnB" and self.fine_tuned:
-            raise TransferlibError(
-                f"R{self.n}B+ is a base: random layers that are trained are an ordinary start"
-            )
+            raise TransferlibError(f"R{self.n}B+ is a base: random layers that are trained are an ordinary start")
 
     @classmethod
     def parse(cls, text: str) -> Treatment:

@@ -40,9 +40,7 @@ def test_pixels_and_labels_are_those_of_the_files(tmp_path, class_folders):
     assert not found.train.pixels.flags.writeable
     listed = folders.source(folder)
     for images, listing in ((found.train, listed.train), (found.val, listed.val)):
-        assert [found.classes[label] for label in images.labels] == [
-            Path(f).parent.name for f in listing.files
-        ]
+        assert [found.classes[label] for label in images.labels] == [Path(f).parent.name for f in listing.files]
         for row, file in zip(images.pixels, listing.files, strict=True):
             expected = Image.open(file).resize((16, 16), Image.Resampling.LANCZOS)
             assert np.abs(row.astype(int) - np.asarray(expected, int)).max() <= 1
@@ -120,9 +118,7 @@ def test_too_many_damaged_pictures_are_an_error(tmp_path, class_folders):
     folder = class_folders(tmp_path / "pets", count=5)
     for number in (0, 1):
         (folder / f"cat/{number:03}.jpg").write_bytes(b"\xff\xd8")
-    with pytest.raises(
-        TransferlibError, match=r"2 of 10 pictures cannot be decoded, the first is .*00[01]\.jpg"
-    ):
+    with pytest.raises(TransferlibError, match=r"2 of 10 pictures cannot be decoded, the first is .*00[01]\.jpg"):
         _open(folder, tmp_path)
     assert not list(tmp_path.glob("arrays/*/16*/*.npy"))
 

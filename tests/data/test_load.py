@@ -61,9 +61,7 @@ def test_cifar100_is_resized_and_cached(tmp_path, cifar_files):
         file.rename(file.with_suffix(""))
     half = load("cifar100", 16, root=tmp_path, progress=False).val.pixels[0]
     assert np.array_equal(half, np.asarray(Image.fromarray(full).resize((16, 16), Image.Resampling.LANCZOS)))
-    assert str(check("cifar100", root=tmp_path)).startswith(
-        "cifar100: 3 classes, 7 training and 3 validation"
-    )
+    assert str(check("cifar100", root=tmp_path)).startswith("cifar100: 3 classes, 7 training and 3 validation")
 
 
 def test_cifar100_without_network_tells_where_to_put_it(tmp_path, monkeypatch):
@@ -195,9 +193,7 @@ def test_resolution_has_a_range(tmp_path, resolution):
 @pytest.mark.parametrize("name", ["mnist", "", "folder:", "Shapes"])
 def test_an_unknown_name_lists_the_known(tmp_path, name):
     for call in (fetch, check, lambda name, root: load(name, 32, root=root)):
-        with pytest.raises(
-            TransferlibError, match="expected one of shapes, tiny-imagenet, cifar100"
-        ) as caught:
+        with pytest.raises(TransferlibError, match="expected one of shapes, tiny-imagenet, cifar100") as caught:
             call(name, root=tmp_path)
         assert all(known in str(caught.value) for known in DATASETS)
 

@@ -15,9 +15,7 @@ HALF_A, HALF_B = shapes.similarity_halves()
 
 
 def _pixels_of(half: tuple[str, ...], similarity: float, count: int = 20) -> np.ndarray:
-    classes, _, _, pixels, labels, _, _ = shapes.draw(
-        similarity=similarity, train_per_class=count, val_per_class=0
-    )
+    classes, _, _, pixels, labels, _, _ = shapes.draw(similarity=similarity, train_per_class=count, val_per_class=0)
     return pixels[np.isin(labels, [classes.index(slug) for slug in half])]
 
 

@@ -149,9 +149,7 @@ def _check_pictures(name: str, root: Path, progress: bool) -> Check:
     title = f"check {name}" if progress else None
     failed = decode(files, Path(os.devnull), RESOLUTIONS[0], title=title)
     damaged = {files[number]: reason for number, reason in failed.items()}
-    return Check(
-        name, str(place), len(listed.classes), len(listed.train.files), len(listed.val.files), damaged
-    )
+    return Check(name, str(place), len(listed.classes), len(listed.train.files), len(listed.val.files), damaged)
 
 
 def _shapes(root: Path, resolution: int, similarity: float) -> Dataset:

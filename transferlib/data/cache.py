@@ -112,9 +112,7 @@ def _build(folder: Path, make: Make, fingerprint: str | None) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write_split(
-    folder: Path, split: str, listing: Listing, resolution: int, title: str | None
-) -> dict[str, str]:
+def _write_split(folder: Path, split: str, listing: Listing, resolution: int, title: str | None) -> dict[str, str]:
     path = folder / f"{split}_pixels.npy"
     shape = (len(listing.files), resolution, resolution, 3)
     with path.open("wb") as file:

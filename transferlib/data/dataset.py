@@ -49,9 +49,6 @@ class Source:
 
 def wordnet_groups(wnids: Sequence[str]) -> tuple[str | None, ...]:
     """Tell natural from man-made for each WordNet id; None for what WordNet does not know."""
-    try:
-        from .wordnet import group_of
+    from .wordnet import group_of
 
-        return tuple(group_of(wnid) for wnid in wnids)
-    except (ModuleNotFoundError, FileNotFoundError):  # until wordnet_groups.csv is in: then remove
-        return (None,) * len(wnids)
+    return tuple(group_of(wnid) for wnid in wnids)

@@ -78,9 +78,7 @@ def _save(url: str, response: HTTPResponse, part: Path, have: int, progress: boo
     total = have + int(length) if length else None
     with (
         part.open("ab" if have else "wb") as file,
-        tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress
-        ) as bar,
+        tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress) as bar,
     ):
         while block := response.read(BLOCK):
             file.write(block)
@@ -123,9 +121,7 @@ def unpack(archive: Path, folder: Path) -> None:
             file.extractall(part)
         (part / folder.name).rename(folder)
     except (zipfile.BadZipFile, FileNotFoundError) as error:
-        raise TransferlibError(
-            f"{archive} is not the expected archive ({error}): delete it, try again"
-        ) from error
+        raise TransferlibError(f"{archive} is not the expected archive ({error}): delete it, try again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

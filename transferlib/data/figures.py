@@ -101,9 +101,7 @@ def _shell(x: Field, y: Field, u: Draws) -> Figure:
 
 
 def _cloud(x: Field, y: Field, u: Draws) -> Figure:
-    puffs = [
-        disc(x - cx, y - u(-0.25, 0.1) - 0.25 * (cx == 0), u(0.3, 0.5)) for cx in (-0.6, -0.3, 0, 0.3, 0.6)
-    ]
+    puffs = [disc(x - cx, y - u(-0.25, 0.1) - 0.25 * (cx == 0), u(0.3, 0.5)) for cx in (-0.6, -0.3, 0, 0.3, 0.6)]
     return common(union(*puffs), -0.35 - y), NOTHING
 
 
@@ -121,9 +119,7 @@ def _flower(x: Field, y: Field, u: Draws) -> Figure:
     return (radius - u(0.35, 0.5) - 0.55 * np.sqrt(petals)) * 0.7, radius - u(0.18, 0.28)
 
 
-def _branches(
-    x: Field, y: Field, u: Draws, foot: tuple[Field, Field], angle: Field, level: int
-) -> list[Field]:
+def _branches(x: Field, y: Field, u: Draws, foot: tuple[Field, Field], angle: Field, level: int) -> list[Field]:
     length = u(0.75, 0.95) * 0.68**level
     tip = foot[0] + length * np.sin(angle), foot[1] + length * np.cos(angle)
     limb = line(x, y, foot, tip, np.float32(0.13 * 0.7**level))
@@ -156,9 +152,7 @@ def _starfish(x: Field, y: Field, u: Draws) -> Figure:
 def _pebbles(x: Field, y: Field, u: Draws) -> Figure:
     nearest, second = np.full_like(x, 9), np.full_like(x, 9)
     for cell in range(16):
-        distance = disc(
-            x - (cell % 4 - 1.5) * 0.6 - u(-0.2, 0.2), y - (cell // 4 - 1.5) * 0.6 - u(-0.2, 0.2), 0
-        )
+        distance = disc(x - (cell % 4 - 1.5) * 0.6 - u(-0.2, 0.2), y - (cell // 4 - 1.5) * 0.6 - u(-0.2, 0.2), 0)
         second = np.minimum(second, np.maximum(nearest, distance))
         nearest = np.minimum(nearest, distance)
     radius, angle = _polar(x, y)
@@ -184,9 +178,7 @@ def _brick_wall(x: Field, y: Field, u: Draws) -> Figure:
     course, length = u(0.34, 0.48), u(0.7, 1.0)
     row = np.floor(y / course)
     joints = np.abs(fold(x + u(0, 1) + np.mod(row, 2) * length / 2, length))
-    return box(x, y, u(0.85, 1.0), u(0.65, 0.95)), union(
-        joints, np.abs(fold(y - row * course, course))
-    ) - 0.06
+    return box(x, y, u(0.85, 1.0), u(0.65, 0.95)), union(joints, np.abs(fold(y - row * course, course))) - 0.06
 
 
 def _window(x: Field, y: Field, u: Draws) -> Figure:
@@ -244,9 +236,7 @@ def _mug(x: Field, y: Field, u: Draws) -> Figure:
     half, taper = u(0.45, 0.6), u(-0.1, 0.15)
     body = box(x + 0.25, y, half + taper * y, u(0.65, 0.9))
     ring = np.abs(disc(x + 0.25 - half, y * 0.9, u(0.34, 0.46))) - 0.1
-    return union(body, common(ring, half - 0.25 - x)), common(
-        box(x + 0.25, y - u(-0.3, 0.3), half - 0.02, 0.12), body
-    )
+    return union(body, common(ring, half - 0.25 - x)), common(box(x + 0.25, y - u(-0.3, 0.3), half - 0.02, 0.12), body)
 
 
 def _wheel(x: Field, y: Field, u: Draws) -> Figure:

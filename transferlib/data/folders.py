@@ -22,9 +22,7 @@ def load(folder: Path, root: Path, resolution: int, progress: bool) -> Dataset:
     name = f"folder:{folder}"
     key = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     make = from_pictures(name, resolution, lambda: listed, progress)
-    return cached(
-        name, resolution, root / "arrays" / f"folder-{key}" / str(resolution), make, _fingerprint(listed)
-    )
+    return cached(name, resolution, root / "arrays" / f"folder-{key}" / str(resolution), make, _fingerprint(listed))
 
 
 def source(folder: Path) -> Source:
@@ -101,9 +99,7 @@ def read_words(path: Path) -> dict[str, str]:
 def _some_pictures(folder: Path) -> list[str]:
     files = pictures(folder)
     if not files:
-        raise TransferlibError(
-            f"no pictures in class folder {folder}: add some ({' '.join(SUFFIXES)}) or remove it"
-        )
+        raise TransferlibError(f"no pictures in class folder {folder}: add some ({' '.join(SUFFIXES)}) or remove it")
     return files
 
 
@@ -122,9 +118,7 @@ def _divide(folder: Path, files: list[str]) -> tuple[list[str], list[str]]:
     Only in a class so small that no hash falls into the validation share, the lowest one is taken.
     """
     if len(files) < 2:
-        raise TransferlibError(
-            f"{files[0]} is the only picture of its class: add one, or remove the class folder"
-        )
+        raise TransferlibError(f"{files[0]} is the only picture of its class: add one, or remove the class folder")
     drawn = {file: _draw(Path(file).relative_to(folder).as_posix()) for file in files}
     first, *_, last = sorted(files, key=drawn.__getitem__)
     val = {file for file in files if drawn[file] < VAL_SHARE} - {last} | {first}  # a class is in both

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transferlib.data.figures import MAN_MADE, NATURAL, Draws, Field, line
+from transferlib.data.figures import MAN_MADE, NATURAL, Draws, Field, Figure, line
 from transferlib.errors import TransferlibError
 
 VERSION: int = 1
@@ -30,16 +30,16 @@ class _Style:
     """The factors that the dial moves; every field moves in a straight line."""
 
     hue: float  # the middle of the palette, in turns of the colour circle
-    dark: float  # how likely the thing is darker than its ground
-    hollow: float  # how likely it is outlined with its marks drawn, not filled with its marks cut out
+    outlined: float  # how likely it is outlined with its marks drawn, not filled with its marks cut out
+    contrast: float  # the least difference in brightness between the thing and its ground
     tilt: float  # the middle of the tilts, in radians
     octave: float  # the frequency of the ground's texture: 2**octave waves across the image
     ripple: float  # how strong that texture is
     grain: float  # how far the texture's waves may turn from the diagonal, in radians
 
 
-_HOME = _Style(hue=0.08, dark=0.1, hollow=0.0, tilt=0.0, octave=0.2, ripple=0.15, grain=np.pi / 2)
-_AWAY = _Style(hue=0.6, dark=0.9, hollow=1.0, tilt=np.pi / 4, octave=2.0, ripple=0.06, grain=0.2)
+_HOME = _Style(hue=0.08, outlined=0.0, contrast=0.1, tilt=0.0, octave=0.2, ripple=0.15, grain=np.pi / 2)
+_AWAY = _Style(hue=0.6, outlined=1.0, contrast=0.25, tilt=np.pi / 4, octave=2.0, ripple=0.06, grain=0.2)
 
 
 def similarity_halves() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -98,9 +98,7 @@ def _style(slug: str, similarity: float) -> _Style:
     return _Style(*(home + way * (away - home) for home, away in ends))
 
 
-def _draw_class(
-    slug: str, resolution: int, similarity: float, stream: tuple[int, int], count: int
-) -> np.ndarray:
+def _draw_class(slug: str, resolution: int, similarity: float, stream: tuple[int, int], count: int) -> np.ndarray:
     pixels = np.empty((count, resolution, resolution, 3), np.uint8)
     style = _style(slug, similarity)
     starts = range(0, count, _CHUNK)
@@ -115,8 +113,7 @@ def _uniforms(
     """Each chunk's numbers for the figure, the scene and the noise: a row an image, whatever the count."""
     name = zlib.crc32(slug.encode())  # so that a new class leaves the others' images alone
     figure, scene, noise = (
-        np.random.Generator(np.random.PCG64(np.random.SeedSequence((*stream, name, part))))
-        for part in range(3)
+        np.random.Generator(np.random.PCG64(np.random.SeedSequence((*stream, name, part)))) for part in range(3)
     )
     for start in range(0, count, _CHUNK):
         n = min(_CHUNK, count - start)
@@ -124,9 +121,7 @@ def _uniforms(
         yield rows[0], rows[1], noise.random((n, resolution, resolution, 3)).astype(np.float32)
 
 
-def _scene(
-    slug: str, resolution: int, style: _Style, figure: Draws, u: Draws, noise: np.ndarray
-) -> np.ndarray:
+def _scene(slug: str, resolution: int, style: _Style, figure: Draws, u: Draws, noise: np.ndarray) -> np.ndarray:
     """One chunk of images, painted from the back to the front: uint8 (n, R, R, 3)."""
     side = (np.arange(resolution, dtype=np.float32) + 0.5) * np.float32(2 / resolution) - 1
     x, y = side[None, None, :], -side[None, :, None]
@@ -135,29 +130,28 @@ def _scene(
     image = _mix(ground, other, 0.5 + 0.5 * _texture(x, y, style, u))
     for _ in range(3):
         image = _mix(image, _between(ground, thing, u), _cover(_streak(x, y, u) * soft))
-    ink = _ink(slug, x, y, style, figure, u, soft)
+    filled, outlined = _ink(slug, x, y, style, figure, u, soft)
+    # one or the other by chance: half-way between them the marks would vanish
+    ink = np.where(u(0, 1) < style.outlined, outlined, filled)
     image = _mix(image, thing * (1 + 0.25 * _texture(x, y, style, u))[..., None], ink)
     image = _mix(image, _between(ground, thing, u), _cover(_streak(x, y, u) * soft) * (u(0, 1) < 0.5))
     return _expose(image, x, y, u, noise)
 
 
-def _ink(slug: str, x: Field, y: Field, style: _Style, figure: Draws, u: Draws, soft: float) -> Field:
-    """Where the thing is, 0..1 (n, R, R): filled with its marks cut out, or outlined with its marks drawn."""
+def _ink(slug: str, x: Field, y: Field, style: _Style, figure: Draws, u: Draws, soft: float) -> Figure:
+    """Where the thing is, 0..1 (n, R, R): filled with its marks cut out, and outlined with its marks drawn."""
     scale, tilt = u(0.55, 0.95), style.tilt + u(-0.35, 0.35)
     x, y = x - u(-0.18, 0.18), y - u(-0.18, 0.18)
     cos, sin = np.cos(tilt) / scale, np.sin(tilt) / scale
     body, marks = _FIGURES[slug]((cos * x + sin * y) * u.sign(), cos * y - sin * x, figure)
     inside, marked = _cover(body * scale * soft), _cover(marks * scale * soft)
     edge = inside - _cover(body * scale * soft + 0.07 * soft + 0.5)
-    filled, outlined = inside * (1 - marked), np.maximum(edge, inside * marked)
-    # one or the other, with a chance that the dial moves: half-way between the two the marks would vanish
-    return np.where(u(0, 1) < style.hollow, outlined, filled)
+    return inside * (1 - marked), np.maximum(edge, inside * marked)
 
 
 def _cover(distance: Field) -> Field:
-    return np.clip(
-        np.float32(0.5) - distance, 0, 1
-    )  # how much of a pixel lies inside; the distance is in pixels
+    # how much of a pixel lies inside; the distance is in pixels
+    return np.clip(np.float32(0.5) - distance, 0, 1)
 
 
 def _mix(below: np.ndarray, above: np.ndarray, much: Field) -> np.ndarray:
@@ -187,10 +181,9 @@ def _texture(x: Field, y: Field, style: _Style, u: Draws) -> Field:
 
 def _palette(style: _Style, u: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The colours of the thing, of the ground and of the ground's texture: each (n, 1, 1, 3), 0..1."""
-    ground, contrast = u(0.15, 0.45), u(0.1, 0.5)
+    ground, contrast = u(0.15, 0.45), u(style.contrast, 0.5)
     values = (ground + contrast, ground, ground + style.ripple * u(-1, 1))
-    dark = u(0, 1) < style.dark
-    return tuple(_colour(style.hue + u(-0.2, 0.2), u(0.2, 0.8), np.where(dark, 1 - v, v)) for v in values)
+    return tuple(_colour(style.hue + u(-0.2, 0.2), u(0.2, 0.8), v) for v in values)
 
 
 def _colour(hue: Field, saturation: Field, value: Field) -> np.ndarray:

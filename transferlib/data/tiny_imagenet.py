@@ -72,6 +72,4 @@ def _read(folder: Path, name: str) -> str:
 
 
 def _incomplete(folder: Path, what: str) -> TransferlibError:
-    return TransferlibError(
-        f"Tiny ImageNet is incomplete, {what} in {folder}: delete that folder and fetch again"
-    )
+    return TransferlibError(f"Tiny ImageNet is incomplete, {what} in {folder}: delete that folder and fetch again")

@@ -1,12 +1,13 @@
 """Whether a class of ImageNet is natural or man-made, by the categories above it in WordNet.
 
-The rule is the project's own: a class belongs to the nearest of nine categories above it. Living thing, natural
-object, geological formation and produce are natural; artifact, food, solid food, abstraction and paper are
-man-made. `tools/make_wordnet_groups.py` applies it once, to the 1000 classes of ILSVRC 2012, which include Tiny
-ImageNet's 200; `wordnet_exceptions.csv` names the classes that Yosinski et al. (2014) grouped otherwise.
+The rule is the project's own: a class belongs to the nearest of nine categories above it. Living thing,
+natural object, geological formation and produce are natural; artifact, food, solid food, abstraction and
+paper are man-made; a tie is man-made. `tools/make_wordnet_groups.py` applied it to the 1000 classes of ILSVRC
+2012, which include Tiny ImageNet's 200, and wrote `wordnet_groups.csv`; `wordnet_exceptions.csv` names the
+classes that Yosinski et al. (2014) grouped otherwise.
 
-The categories come from WordNet 3.0, Copyright 2006 by Princeton University. All rights reserved. It is provided
-"as is", without warranties of any kind; its whole licence stands in `wordnet_notice.txt` beside this file.
+The categories come from WordNet 3.0, Copyright 2006 by Princeton University. All rights reserved. It is
+provided "as is", without warranties; `wordnet_notice.txt` beside this file is its whole licence.
 """
 
 from __future__ import annotations

@@ -1,0 +1,7 @@
+"""``python -m transferlib``."""
+
+import sys
+
+from transferlib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,224 @@
+"""The command line: ``transferlib run | status | results | plot | data | doctor``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import transferlib
+from transferlib import data, doctor
+from transferlib.errors import TransferlibError
+from transferlib.execution import execution
+from transferlib.plots import save_figure
+from transferlib.profiles import PROFILES, profile
+from transferlib.reporting import LineReporter
+from transferlib.store import Store
+from transferlib.study import Stopped, Study, run_study
+from transferlib.treatments import parse_treatments
+
+ABOUT = """\
+How transferable are features in deep neural networks? Train AlexNets on two halves
+A and B of a data set's classes, copy the first n layers from one to the other, and
+measure what is lost and gained (Yosinski et al., NIPS 2014).
+
+The words, after the paper:
+  base   a network trained from scratch on its half
+  A3B    first 3 layers copied from the other half's base and frozen, the rest trained
+  B3B    the same from its own base: the selffer control
+  A3B+   copied as in A3B, then everything is trained (fine-tuned); B3B+ likewise
+  R3B    first 3 layers random and frozen
+  AnB    the family of all seven, n = 1..7; so too BnB, AnB+, BnB+, RnB
+"""
+EXAMPLES = """\
+examples:
+  transferlib run --profile smoke --store runs
+  transferlib run --profile published --store runs --split random:0 --target B --treatments A3B+
+  transferlib results --store runs --csv runs.csv
+  transferlib plot --store runs --figure 2 --out figure2.svg
+"""
+
+
+def _run(args: argparse.Namespace) -> None:
+    studies = _studies(args)
+    store, stop = Store(args.store), threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    for study in studies:
+        table = run_study(
+            study,
+            store,
+            device=args.device,
+            precision=args.precision,
+            compiled=args.compile,
+            report=LineReporter(),
+            stop=stop,
+        )
+        print(_summary(study, len(table), (table["status"] != "ok").sum()))
+    print(f"done: `transferlib plot --store {args.store} --figure 2 --out figure2.png` draws it")
+
+
+def _studies(args: argparse.Namespace) -> tuple[Study, ...]:
+    return profile(args.profile).narrowed(
+        epochs=args.epochs,
+        dataset=args.dataset,
+        splits=(args.split,) if args.split else None,
+        targets={"A": ("A",), "B": ("B",), "both": ("A", "B"), None: None}[args.target],
+        treatments=parse_treatments(args.treatments) if args.treatments else None,
+    )
+
+
+def _summary(study: Study, runs: int, unsound: int) -> str:
+    tail = f", {unsound} of them diverged or stuck at chance" if unsound else ""
+    return f"{study.dataset}, {study.network}, {', '.join(study.splits)}: {runs} runs in the store{tail}"
+
+
+def _status(args: argparse.Namespace) -> None:
+    store = Store(args.store)
+    table = store.table()
+    print(f"{len(table)} finished runs in {args.store}")
+    table = table.assign(family=table["kind"] + table["fine_tuned"].map({True: "+", False: ""}))
+    by = ["dataset", "resolution", "network", "epochs", "images_per_class", "split", "target", "family"]
+    for name, rows in table.groupby(by, dropna=False):
+        dataset, resolution, net, epochs, per_class, split, target, family = name
+        fewer = "" if per_class != per_class else f", {per_class:.0f} images a class"  # NaN: all images
+        depths = "" if family == "base" else " n = " + ",".join(map(str, sorted(rows["n"].unique())))
+        odd = rows.loc[rows["status"] != "ok", "status"].tolist()
+        print(
+            f"  {dataset} {resolution} px, {net}, {epochs} epochs{fewer}, {split}, target {target}: "
+            f"{family}{depths}" + (f" ({', '.join(odd)})" if odd else "")
+        )
+    for name in store.checkpoints():
+        found = store.get_checkpoint(name)
+        if found:
+            print(f"  under way: {found[1]['plan']}, {found[1]['done_steps']} of {found[1]['total_steps']} steps")
+
+
+def _results(args: argparse.Namespace) -> None:
+    table = Store(args.store).table()
+    if args.csv:
+        table.to_csv(args.csv, index=False)
+    if args.parquet:
+        table.to_parquet(args.parquet, index=False)
+    if not (args.csv or args.parquet):
+        shown = table.drop(columns=["best_top1", "images_per_class", "device"])
+        print(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
+
+
+def _plot(args: argparse.Namespace) -> None:
+    save_figure(Store(args.store).table(), args.figure, args.out)
+    print(args.out)
+
+
+def _data(args: argparse.Namespace) -> None:
+    if args.action == "list":
+        for name, entry in data.DATASETS.items():
+            print(f"{name:<14} {entry.description}; {entry.how}")
+        return
+    if not args.name:
+        raise TransferlibError(f"`transferlib data {args.action}` needs a name: {', '.join(data.DATASETS)}")
+    if args.action == "fetch":
+        print(data.fetch(args.name))
+        return
+    found = data.check(args.name)
+    print(found)
+    if found.damaged:
+        raise TransferlibError(f"{args.name}: {len(found.damaged)} damaged files, named above: replace them")
+
+
+def _doctor(args: argparse.Namespace) -> None:
+    for line in doctor.report(execution(args.device)):
+        print(line, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"transferlib: {message}; see `{self.prog} --help`\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="transferlib",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"transferlib {transferlib.__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    store = _Parser(add_help=False)
+    store.add_argument("--store", type=Path, required=True, help="the folder that `run` wrote")
+    _add_reading(commands, store)
+    asked = commands.add_parser("data", help="list, fetch or check data sets")
+    asked.add_argument("action", choices=("list", "fetch", "check"))
+    asked.add_argument("name", nargs="?", help="a data set, such as tiny-imagenet or folder:PATH")
+    asked.set_defaults(call=_data)
+    checked = commands.add_parser("doctor", help="what this machine will do, and how long each profile takes")
+    checked.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    checked.set_defaults(call=_doctor)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    names = "; ".join(f"{p.name}: {p.purpose}" for p in PROFILES.values())
+    run = commands.add_parser(
+        "run",
+        help="train what a study lacks",
+        description="Train every run of a profile that the store lacks. Stop it when you like: the same command "
+        "goes on where it stopped, and several processes may work on one store. --dataset, --split, --target and "
+        "--treatments ask for one study: the profile's main one, with these changed.",
+    )
+    run.add_argument("--profile", required=True, metavar="NAME", help=names)
+    run.add_argument("--store", type=Path, required=True, metavar="DIR", help="where finished runs lie")
+    run.add_argument("--dataset", metavar="NAME", help="see `transferlib data list`")
+    run.add_argument("--split", help="random:SEED, natural-manmade[:SEED] (cut to equal size) or similarity:X")
+    run.add_argument("--target", choices=("A", "B", "both"), help="the half to train on")
+    run.add_argument("--treatments", metavar="LIST", help="families and runs, such as base,BnB,A3B+")
+    run.add_argument("--epochs", type=int, metavar="E", help="length of every training")
+    run.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    run.add_argument("--precision", default="auto", help="auto (what the device is good at), bf16, fp16 or fp32")
+    run.add_argument("--compile", action="store_true", help="pass the networks through torch.compile")
+    run.add_argument(
+        "--executor",
+        choices=("serial",),
+        default="serial",
+        help="one family after another; start two for two",
+    )
+    run.set_defaults(call=_run)
+
+
+def _add_reading(commands: argparse._SubParsersAction, store: argparse.ArgumentParser) -> None:
+    status = commands.add_parser("status", parents=[store], help="what is finished and what is under way")
+    status.set_defaults(call=_status)
+    results = commands.add_parser("results", parents=[store], help="one row per finished run")
+    results.add_argument("--csv", type=Path, metavar="FILE", help="write a CSV file instead of printing")
+    results.add_argument("--parquet", type=Path, metavar="FILE", help="write a Parquet file")
+    results.set_defaults(call=_results)
+    plot = commands.add_parser("plot", parents=[store], help="draw the paper's figure 2 or 3")
+    plot.add_argument("--figure", type=int, choices=(2, 3), required=True)
+    plot.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png or .svg file")
+    plot.set_defaults(call=_plot)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 2 for what a user can mend, 130 after Ctrl-C."""
+    args = _parser().parse_args(argv)
+    try:
+        args.call(args)
+    except Stopped as stopped:
+        print(f"\n{stopped}; the same command goes on from here", file=sys.stderr)
+        return 130
+    except TransferlibError as error:
+        if args.debug:
+            raise
+        print(f"transferlib: {error}", file=sys.stderr)
+        return 2
+    return 0
