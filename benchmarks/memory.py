@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import itertools
-import json
 import resource
 import subprocess
 import sys
@@ -33,10 +32,8 @@ def resident() -> int:
 
 def reset_peak() -> None:
     """Start the peak anew, where the system can; elsewhere it stays that of the whole process: never less."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        gc.collect()
 
 
 def peak() -> int:
@@ -66,7 +63,7 @@ def move_half(file: Path, count: int) -> Half:
     return half_of(images, list(range(classes)), np.arange(count), setting.machine().device)
 
 
-def measure(kind: str, count: int) -> dict[str, int]:
+def measure(kind: str, count: int) -> int:
     """Train a little and tell the bytes above those before the images and above the images themselves."""
     torch.set_num_threads(min(setting.THREADS, torch.get_num_threads()))
     members, source = setting.members_of(kind, setting.RANDOM_CLASSES)
@@ -76,35 +73,32 @@ def measure(kind: str, count: int) -> dict[str, int]:
         before = resident()
         train = move_half(file, count)
     known = before + train.pixels.nbytes
-    moving = peak() - known
-    reset_peak()
+    reset_peak()  # the file's pages, read while the images moved, are the system's to take back
     val = Half(train.pixels, train.rows[:VAL_IMAGES], train.labels[:VAL_IMAGES], train.classes)
     family = Family(members, source, setting.RECIPE, ("benchmark",), train, val, setting.machine())
     family.done_steps = max(0, family.steps_per_epoch - STEPS // 2)
     for _ in itertools.islice(family.run(), STEPS):
         pass
-    return {"training": peak() - known, "moving": moving}
+    return peak() - known
 
 
-def peak_over_data_bytes() -> float:
+def peak_over_data_bytes() -> int:
     """The largest of the measures, each in a fresh process."""
     print("peak_over_data_bytes: resident memory above that before the images, and above the images")
     worst = 0
     for kind in KINDS:
         for count in COUNTS:
             got = _in_fresh_process(kind, count)
-            worst = max(worst, got["training"])
-            mebi = got["training"] / 2**20
-            print(f"  {kind:<5} {count:6} images  {got['training']:12} bytes ({mebi:.0f} MiB)", flush=True)
+            worst = max(worst, got)
+            print(f"  {kind:<5} {count:6} images  {got:12} bytes ({got / 2**20:.0f} MiB)", flush=True)
     return worst
 
 
-def _in_fresh_process(kind: str, count: int) -> dict[str, int]:
+def _in_fresh_process(kind: str, count: int) -> int:
     command = [sys.executable, "-m", "benchmarks.memory", kind, str(count)]
     root = Path(__file__).parents[1]
-    done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+    return int(subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+    print(measure(sys.argv[1], int(sys.argv[2])))

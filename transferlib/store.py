@@ -108,7 +108,7 @@ class Store:
     def put(self, record: dict) -> str:
         """Keep a finished run; returns its key."""
         key = config_key(record["config"])
-        write_whole(self.folder / "runs" / f"{key}.json", json.dumps(record, indent=1).encode())
+        write_whole(self.folder / "runs" / f"{key}.json", json.dumps(record, indent=1, allow_nan=False).encode())
         return key
 
     def records(self) -> list[dict]:

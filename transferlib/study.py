@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import math
 import platform
 import threading
 import time
@@ -463,9 +464,14 @@ def _result(member: Member, family: Family) -> dict[str, object]:
         "status": _status(member, len(family.val), family.val.classes),
         "val_images": len(family.val),
         "family_of": len(family.members),
-        "curve": [dataclasses.asdict(point) for point in member.curve],
+        "curve": [_finite(dataclasses.asdict(point)) for point in member.curve],
         "correct": base64.b64encode(np.packbits(member.correct.numpy()).tobytes()).decode(),
     }
+
+
+def _finite(point: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: a diverged run's loss is null."""
+    return {name: value if math.isfinite(value) else None for name, value in point.items()}
 
 
 def _status(member: Member, images: int, classes: int) -> str:
