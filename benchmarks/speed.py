@@ -16,8 +16,8 @@ from transferlib.treatments import DEPTHS
 
 FAMILIES = ("AnB", "BnB")
 WORKERS = (0, setting.THREADS)  # the tutorial gets the faster of the two
-FAMILY_STEPS, FAMILY_REPEATS = 16, 5
-BASE_STEPS, BASE_REPEATS = 40, 9
+FAMILY_STEPS, FAMILY_REPEATS = 12, 5
+BASE_STEPS, BASE_REPEATS = 40, 7
 CEILING_STEPS, CEILING_REPEATS = 40, 21
 WARM_STEPS = 4  # as many batches as the workers prepare ahead: what is timed was prepared while it was timed
 

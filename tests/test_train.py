@@ -172,7 +172,7 @@ def test_another_stream_gives_other_numbers():
 @pytest.mark.parametrize("side", [8, 11])
 @pytest.mark.parametrize("name", ["base", "A1B", "A3B", "A5B", "A6B", "A7B", "A4B+"])
 def test_gradients_and_steps_equal_a_plain_network_with_a_frozen_prefix(spec, name, side):
-    family = family_of(f"{name}", spec, side=side)
+    family = family_of(name, spec, side=side)
     member = family.members[0]
     plain = naive.network(spec.batch_norm, 3, small.copies(member.net))
     losses, gradients = naive.train(plain, member.frozen, family.train, RECIPE, STREAM, 8, steps=6)
@@ -187,7 +187,7 @@ def test_gradients_and_steps_equal_a_plain_network_with_a_frozen_prefix(spec, na
         if theirs in gradients:  # the first momentum is the gradient and the weight's decay
             decay = RECIPE.weight_decay * start[ours] if p.ndim > 1 else 0.0
             found = optimizer.state[p]["momentum_buffer"] - decay
-            torch.testing.assert_close(found, gradients[theirs], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(found, gradients[theirs], rtol=1e-3, atol=1e-5)
 
     run(family)
     for ours, theirs in zip(member.net.state_dict().values(), plain.state_dict().values(), strict=True):

@@ -221,4 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"transferlib: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a file that can't be read or written, named by the system
+        if args.debug:
+            raise
+        print(f"transferlib: {error.filename or args.command}: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0

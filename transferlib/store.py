@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from transferlib.errors import TransferlibError
-from transferlib.treatments import Treatment
+from transferlib.treatments import FAMILIES, Treatment
 
 COLUMNS = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
@@ -120,8 +120,8 @@ class Store:
     def table(self) -> pd.DataFrame:
         """One row per finished run, with the columns ``COLUMNS``, ordered by study and treatment."""
         rows = [_row(record) for record in self.records()]
-        order = ["dataset", "resolution", "network", "split", "target", "seed", "kind", "fine_tuned", "n"]
-        return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True)
+        order = ["dataset", "resolution", "network", "epochs", "split", "target", "seed", "kind", "fine_tuned", "n"]
+        return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True, key=_rank)
 
     # tensors
 
@@ -178,6 +178,11 @@ class Store:
     def _must_exist(self) -> None:
         if not (self.folder / "runs").is_dir():
             raise TransferlibError(f"no store in {self.folder}: expected a folder that `transferlib run` has written")
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """Kinds in the order of ``FAMILIES``, bases first; other columns as they are."""
+    return column.map(FAMILIES.index) if column.name == "kind" else column
 
 
 def _row(record: dict) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import math
 import platform
 import threading
@@ -11,6 +12,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,7 +24,7 @@ from scipy import stats as scipy_stats
 from torch import Tensor
 
 import transferlib
-from transferlib.data import Dataset, Images, load
+from transferlib.data import Dataset, Images, load, shapes
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, device_name
 from transferlib.execution import execution as choose_execution
@@ -128,8 +131,8 @@ class FamilyPlan:
         return {
             "format": FORMAT,
             "data": {
-                "name": study.dataset,
-                "version": data_version(study.dataset),
+                "name": recorded_name(study.dataset),
+                "version": data_version(study.dataset, study.resolution),
                 "resolution": study.resolution,
                 "images_per_class": study.images_per_class,
             },
@@ -182,13 +185,23 @@ def _listed(value: object) -> object:
     return {k: _listed(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def data_version(name: str) -> int | str:
-    """What changes when a data set's pixels do: the drawing's version for ``shapes``, 0 for published sets."""
-    if name != "shapes":
-        return 0
-    from transferlib.data import shapes
+def recorded_name(dataset: str) -> str:
+    """A data set's name in a record: a folder of pictures goes by its last name, wherever it lies."""
+    return f"folder:{Path(dataset).name}" if dataset.startswith("folder:") else dataset
 
-    return shapes.VERSION
+
+@cache
+def data_version(dataset: str, resolution: int) -> int | str:
+    """What changes when a data set's pixels do: the drawing's version, a hash of a user's pictures, else 0."""
+    if dataset == "shapes":
+        return shapes.VERSION
+    if not dataset.startswith("folder:"):
+        return 0
+    opened, digest = load(dataset, resolution), hashlib.sha256()
+    for images in (opened.train, opened.val):
+        digest.update(images.labels.tobytes())
+        digest.update(np.ascontiguousarray(images.pixels).data)
+    return digest.hexdigest()[:16]
 
 
 # --- images on the device ---
