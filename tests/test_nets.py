@@ -75,7 +75,7 @@ def test_caffenets_multiply_adds_are_the_known_ones():
     ]
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", ["alexnet64", "alexnet32", "alexnet32-small", "alexnet32-tiny"])
 def test_multiply_adds_are_those_of_the_layers_that_run(name):
     counted = []
 
@@ -85,12 +85,12 @@ def test_multiply_adds_are_those_of_the_layers_that_run(name):
         counted.append(weights * positions)
 
     with torch.device("meta"):
-        net = AlexNet(network(name), 10).eval()
-        for module in net.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                module.register_forward_hook(count)
-        side = net.spec.resolution
-        assert net(torch.empty(2, 3, side, side)).shape == (2, 10)
+        net = AlexNet(network(name), 10)
+    for module in net.to_empty(device="cpu").eval().modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_hook(count)
+    side = net.spec.resolution
+    assert net(torch.zeros(2, 3, side, side)).shape == (2, 10)
     assert len(counted) == 8
     assert multiply_adds(net.spec) == counted[:7]
 

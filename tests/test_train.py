@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import small
 import torch
-from small import CPU, RECIPE, SPEC, STREAM, family_of, numbers, random_half, run
+from small import CPU, RECIPE, SPEC, STREAM, family_of, numbers, run
 
 from transferlib import train
 from transferlib.errors import TransferlibError
@@ -213,9 +213,9 @@ def test_evaluation_equals_one_image_at_a_time(spec, side, batch):
 
 
 def test_training_learns_what_can_be_learnt():
-    recipe = dataclasses.replace(RECIPE, epochs=40, dropout=0.0, learning_rate=0.02)
+    recipe = dataclasses.replace(RECIPE, epochs=20, dropout=0.0, learning_rate=0.02)
     curve = run(family_of("base", SPEC, recipe)).members[0].curve
-    assert [point.epoch for point in curve] == list(range(1, 41))
+    assert [point.epoch for point in curve] == list(range(1, 21))
     assert curve[-1].train_loss < 0.6 * curve[0].train_loss
     assert curve[-1].top1 > 0.6
 
@@ -281,7 +281,7 @@ def test_dropout_masks_differ_by_layer_step_and_epoch_and_keep_the_mean():
     first = masks(0, 0)
     for k, width in ((6, 12), (7, 10)):
         assert first[k].shape == (400, width)
-        assert set(first[k].unique().tolist()) == {0.0, pytest.approx(4 / 3)}
+        assert first[k].unique().tolist() == pytest.approx([0.0, 4 / 3])
         assert float(first[k].mean()) == pytest.approx(1.0, abs=0.05)
         assert not torch.equal(first[k], masks(0, 1)[k]) and not torch.equal(first[k], masks(1, 0)[k])
     assert not torch.equal(first[6].flatten()[:4000], first[7].flatten())
@@ -382,13 +382,26 @@ def test_bfloat16_gives_close_numbers():
 
 def test_float16_scales_its_gradients_and_gives_close_numbers():
     exact = run(family_of("A2B A6B", SPEC))
-    half = Execution(CPU.device, torch.float16)
-    rough = run(family_of("A2B A6B", SPEC, execution=half))
+    rough = family_of("A2B A6B", SPEC, execution=Execution(CPU.device, torch.float16))
+    for member in rough.members:  # a scale that overflows at no step, so that none is skipped
+        member.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**8, enabled=member.scaler.is_enabled())
+    run(rough)
     for a, b in zip(exact.members, rough.members, strict=True):
         assert b.scaler.is_enabled()
         assert a.curve[-1].loss == pytest.approx(b.curve[-1].loss, rel=0.05)
         for p, q in zip(a.trained, b.trained, strict=True):
             torch.testing.assert_close(p, q, rtol=0.05, atol=0.02)
+
+
+def test_float16_is_not_harmed_by_a_first_step_that_is_skipped():
+    # torch's fused SGD leaves momentum uninitialised where the very first step is skipped
+    family = family_of("A2B", SPEC, execution=Execution(CPU.device, torch.float16))
+    member = family.members[0]
+    member.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
+    run(family, 1)
+    for p in member.trained:
+        momentum = member.optimizer.state.get(p, {}).get("momentum_buffer")
+        assert momentum is None or (momentum == 0).all()
 
 
 def test_float16_skips_a_step_whose_gradients_overflow_and_lowers_the_scale():
@@ -406,8 +419,8 @@ def test_float16_skips_a_step_whose_gradients_overflow_and_lowers_the_scale():
 def test_a_float16_run_restored_takes_up_its_scale(tmp_path):
     half, store = Execution(CPU.device, torch.float16), Store(tmp_path)
     family = family_of("A2B A6B", SPEC, execution=half)
-    family.members[0].scaler.update(2.0**9)
-    store.put_checkpoint("here", *run(family, 2).state())
+    run(family, 2).members[0].scaler.update(2.0**9)
+    store.put_checkpoint("here", *family.state())
     expected = run(family)
     family = family_of("A2B A6B", SPEC, execution=half)
     family.restore(*store.get_checkpoint("here"))

@@ -46,7 +46,7 @@ examples:
 def _run(args: argparse.Namespace) -> None:
     studies = _studies(args)
     store, stop = Store(args.store), threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    _stop_on_interrupt(stop)
     for study in studies:
         table = run_study(
             study,
@@ -59,6 +59,17 @@ def _run(args: argparse.Namespace) -> None:
         )
         print(_summary(study, len(table), (table["status"] != "ok").sum()))
     print(f"done: `transferlib plot --store {args.store} --figure 2 --out figure2.png` draws it")
+
+
+def _stop_on_interrupt(stop: threading.Event) -> None:
+    """The first Ctrl-C stops after the step, with a checkpoint; a second one at once."""
+
+    def stop_soon(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, stop_soon)
 
 
 def _studies(args: argparse.Namespace) -> tuple[Study, ...]:
@@ -215,6 +226,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.call(args)
     except Stopped as stopped:
         print(f"\n{stopped}; the same command goes on from here", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished is kept, and the same command goes on", file=sys.stderr)
         return 130
     except TransferlibError as error:
         if args.debug:

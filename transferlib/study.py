@@ -358,18 +358,25 @@ class Trainer:
 
     def train(self, plan: FamilyPlan) -> None:
         """Train a family; where the GPU's memory is too small, in two halves, and so on."""
+        if self._fits(plan):
+            return
+        if len(plan.treatments) == 1:
+            raise TransferlibError(
+                f"{plan}: not enough GPU memory for a single run: choose a smaller network or --device cpu"
+            )
+        middle = len(plan.treatments) // 2
+        self.report("note", f"{plan}: not enough GPU memory for {len(plan.treatments)} runs; in two halves")
+        self._forget()
+        for part in (plan.treatments[:middle], plan.treatments[middle:]):
+            self.train(plan.only(part))
+
+    def _fits(self, plan: FamilyPlan) -> bool:
+        # the exception holds the family's tensors by its frames: it must be gone before another attempt
         try:
             self._train(plan)
         except torch.OutOfMemoryError:
-            if len(plan.treatments) == 1:
-                raise TransferlibError(
-                    f"{plan}: not enough GPU memory for a single run: choose a smaller network or --device cpu"
-                ) from None
-            middle = len(plan.treatments) // 2
-            self.report("note", f"{plan}: not enough GPU memory for {len(plan.treatments)} runs; in two halves")
-            self._forget()
-            for part in (plan.treatments[:middle], plan.treatments[middle:]):
-                self.train(plan.only(part))
+            return False
+        return True
 
     def _forget(self) -> None:
         self.data.halves.clear()

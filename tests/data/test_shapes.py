@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +13,31 @@ from transferlib.data.figures import MAN_MADE, NATURAL
 from transferlib.errors import TransferlibError
 
 HALF_A, HALF_B = shapes.similarity_halves()
+BRIGHTNESS = [
+    87.93,
+    76.64,
+    69.26,
+    70.3,
+    47.49,
+    90.95,
+    49.13,
+    93.41,
+    43.59,
+    94.48,
+    69.92,
+    91.05,
+    73.02,
+    82.86,
+    88.5,
+    87.08,
+    83.25,
+    44.74,
+    81.44,
+    92.09,
+]  # of each class's first two images, at similarity 0.4
 
 
+@cache
 def _pixels_of(half: tuple[str, ...], similarity: float, count: int = 20) -> np.ndarray:
     classes, _, _, pixels, labels, _, _ = shapes.draw(similarity=similarity, train_per_class=count, val_per_class=0)
     return pixels[np.isin(labels, [classes.index(slug) for slug in half])]
@@ -25,7 +49,7 @@ def _blueness(pixels: np.ndarray) -> float:
 
 def test_the_classes_are_ten_natural_and_ten_man_made_sorted() -> None:
     classes, names, groups, *_ = shapes.draw(train_per_class=1, val_per_class=1)
-    assert classes == sorted(NATURAL) + sorted(MAN_MADE) or classes == sorted(set(NATURAL) | set(MAN_MADE))
+    assert classes == sorted(set(NATURAL) | set(MAN_MADE))
     assert groups.count("natural") == groups.count("man-made") == 10
     assert names[classes.index("brick-wall")] == "brick wall"
     assert groups[classes.index("leaf")] == "natural" and groups[classes.index("gear")] == "man-made"
@@ -66,8 +90,8 @@ def test_an_image_does_not_depend_on_how_many_are_drawn() -> None:
 
 
 def test_no_image_occurs_twice() -> None:
-    *_, pixels, _, val_pixels, _ = shapes.draw(train_per_class=100, val_per_class=50)
-    assert len({image.tobytes() for image in np.concatenate([pixels, val_pixels])}) == 3000
+    *_, pixels, _, val_pixels, _ = shapes.draw(train_per_class=50, val_per_class=20)
+    assert len({image.tobytes() for image in np.concatenate([pixels, val_pixels])}) == 1400
 
 
 @pytest.mark.parametrize("similarity", [0.0, 0.5])
@@ -89,12 +113,22 @@ def test_at_one_the_halves_look_alike_and_at_zero_they_do_not() -> None:
 
 
 def test_a_linear_classifier_of_pixels_does_poorly() -> None:
-    *_, pixels, labels, val_pixels, val_labels = shapes.draw(train_per_class=200, val_per_class=50)
-    x, v = (p.reshape(len(p), -1).astype(np.float32) / 255 - 0.5 for p in (pixels, val_pixels))
-    kernel = x @ x.T + 30 * np.eye(len(x), dtype=np.float32)  # ridge regression, in its dual: 4000 rows
-    weights = x.T @ np.linalg.solve(kernel, np.eye(20, dtype=np.float32)[labels])
-    accuracy = ((v @ weights).argmax(1) == val_labels).mean()
-    assert 0.05 < accuracy < 0.45, accuracy
+    *_, pixels, labels, val_pixels, val_labels = shapes.draw(train_per_class=100, val_per_class=30)
+    half = np.isin(labels, range(0, 20, 2)), np.isin(val_labels, range(0, 20, 2))
+    x, v = (
+        p[h].reshape(-1, 3072).astype(np.float32) / 255 - 0.5 for p, h in zip((pixels, val_pixels), half, strict=True)
+    )
+    kernel = x @ x.T + 30 * np.eye(len(x), dtype=np.float32)  # ridge regression, in its dual: 1000 rows
+    weights = x.T @ np.linalg.solve(kernel, np.eye(20, dtype=np.float32)[labels[half[0]]])
+    accuracy = ((v @ weights).argmax(1) == val_labels[half[1]]).mean()
+    assert 0.15 < accuracy < 0.5, accuracy
+
+
+def test_the_pixels_are_those_of_version_1() -> None:
+    assert shapes.VERSION == 1  # other pixels need another version, or caches and stores would mix them up
+    *_, pixels, _, _, _ = shapes.draw(similarity=0.4, train_per_class=2, val_per_class=0)
+    brightness = pixels.reshape(20, -1).mean(1)  # a mean hides what mathematical libraries differ by
+    np.testing.assert_allclose(brightness, BRIGHTNESS, atol=0.1)
 
 
 @pytest.mark.parametrize(
