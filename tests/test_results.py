@@ -1,0 +1,50 @@
+"""The committed runs, and the README's words on them."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from transferlib.profiles import profile
+from transferlib.store import Store, config_key
+from transferlib.study import correct_images
+from transferlib.treatments import parse_treatments
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE = Store(ROOT / "book" / "results")
+
+
+def update_readme():
+    spec = importlib.util.spec_from_file_location("update_readme", ROOT / "tools" / "update_readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_committed_run_is_named_by_the_hash_of_its_configuration():
+    paths = list((STORE.folder / "runs").glob("*.json"))
+    records = STORE.records()
+    assert {config_key(record["config"]) for record in records} == {path.stem for path in paths}
+    assert len(records) >= 16
+
+
+def test_the_readmes_command_finds_its_runs_in_the_store():
+    (study,) = profile("published").narrowed(
+        splits=("random:0",), targets=("B",), treatments=parse_treatments("base,BnB,AnB,RnB")
+    )
+    wanted = {key for plan in study.families() for key in plan.run_keys}
+    assert len(wanted) == 2 + 3 * 7
+    assert wanted <= set(STORE.table()["key"])
+
+
+def test_every_committed_runs_accuracy_is_that_of_its_images():
+    for record in STORE.records():
+        assert correct_images(record).mean() == pytest.approx(record["top1"], abs=1e-6)
+        assert len(record["curve"]) == record["config"]["recipe"]["epochs"]
+
+
+def test_the_readmes_results_are_those_of_the_store():
+    tool, readme = update_readme(), (ROOT / "README.md").read_text(encoding="utf-8")
+    assert tool.updated(readme, tool.results(STORE)) == readme
