@@ -94,7 +94,8 @@ def key_of(**changes: object) -> str:
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Recipe)])
 def test_every_field_of_the_recipe_changes_the_key(field):
     value = getattr(STUDY.recipe, field)
-    other = {"schedule": "step", "nesterov": False}.get(field, value * 1.5 if isinstance(value, float) else value + 1 if field != "schedule" else None)
+    changed = {"schedule": "step", "nesterov": False, "epochs": 6, "batch_size": 64, "crop_padding": 0}
+    other = changed[field] if field in changed else value / 2
     assert other != value
     assert key_of(recipe=dataclasses.replace(STUDY.recipe, **{field: other})) != A3B_KEY
 
@@ -154,9 +155,7 @@ def test_no_pickle_is_ever_loaded():
     assert len(sources) > 10
     for source in sources:
         text = source.read_text(encoding="utf-8")
-        for word in ("torch.load", "torch.save", "import pickle", "pickle.load", "allow_pickle", "joblib", "read_pickle"):
-            if word == "allow_pickle" and "allow_pickle=False" in text:
-                continue
+        for word in ("torch.load", "torch.save", "import pickle", "pickle.load", "allow_pickle=True", "read_pickle"):
             assert word not in text, source
 
 
@@ -291,7 +290,8 @@ def test_a_full_disk_is_named_loses_nothing_and_leaves_no_stray(tmp_path, number
     store = store_of(tmp_path, old)
     with pytest.MonkeyPatch.context() as patch:
         disk = FullDisk(patch, number)
-        for write in (lambda: store.put(new), lambda: store.put(old | {"top1": 0.9}), lambda: store.put_weights("k", {})):
+        again = old | {"top1": 0.9}
+        for write in (lambda: store.put(new), lambda: store.put(again), lambda: store.put_weights("k", {})):
             with pytest.raises(TransferlibError, match=r"no space left in .*runs|no space left in .*weights") as error:
                 write()
             assert "make room" in str(error.value)
@@ -356,7 +356,8 @@ def test_a_folder_without_permission_is_named(tmp_path):
         part.chmod(part.stat().st_mode | 0o055)
     store = Store(folder)
     with Unprivileged():
-        for write in (lambda: store.put(invented("A3B", 0.5)), lambda: store.lock("k"), lambda: store.put_weights("k", {})):
+        record = invented("A3B", 0.5)
+        for write in (lambda: store.put(record), lambda: store.lock("k"), lambda: store.put_weights("k", {})):
             with pytest.raises(TransferlibError, match=r"no permission to write in .*ours.*: choose another --store"):
                 write()
     folder.chmod(0o755)
@@ -405,25 +406,29 @@ def test_a_lock_keeps_others_out_and_is_freed_when_its_holder_is_killed(tmp_path
     ready, say = os.pipe()
     child = os.fork()
     if child == 0:
-        Store(tmp_path).lock("family").acquire()
+        held = Store(tmp_path).lock("family")
+        held.acquire()
         os.write(say, b"x")
         signal.pause()
-    os.read(ready, 1)
-    with pytest.raises(filelock.Timeout):
-        lock.acquire(timeout=0)
-    Store(tmp_path).lock("another").acquire(timeout=0).lock.release()
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    lock.acquire(timeout=0)
+    try:
+        os.read(ready, 1)
+        with pytest.raises(filelock.Timeout):
+            lock.acquire(timeout=0)
+        with Store(tmp_path).lock("another").acquire(timeout=0):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    lock.acquire(timeout=5)
     lock.release()
 
 
 # --- the table ---
 
-SPECIFIED = (
-    "key dataset resolution network split source target treatment kind n fine_tuned seed epochs images_per_class top1 "
-    "best_top1 status seconds device"
-).split()
+SPECIFIED = [
+    *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
+    *("seed", "epochs", "images_per_class", "top1", "best_top1", "status", "seconds", "device"),
+]
 
 
 def test_the_table_has_the_columns_in_order_and_the_paper_notation_for_both_targets(tmp_path):
@@ -452,14 +457,14 @@ def test_the_table_has_the_columns_in_order_and_the_paper_notation_for_both_targ
     assert (row.seconds, row.device) == (1.5, "invented")
     assert row.key in {path.stem for path in (tmp_path / "runs").iterdir()}
     assert (rows["random:0", "A", "B2B"].source, rows["random:0", "B", "R1B"].source) == ("A", "random")
-    assert [rows[name].status for name in rows if name[2] in ("base", "R1B")].count("diverged") == 1
+    assert rows["natural-manmade", "B", "base"].status == "diverged"
 
 
 def test_the_table_is_ordered_whatever_the_order_of_the_files(tmp_path):
     records = [invented(t, 0.5, target=target) for t in ("A2B+", "A7B", "A2B", "base") for target in "BA"]
     table = store_of(tmp_path, *records).table()
     assert table["target"].tolist() == ["A"] * 4 + ["B"] * 4
-    assert table["treatment"].tolist() == ["A2B", "A7B", "A2B+", "base"] * 2
+    assert table["treatment"].tolist() == ["base", "A2B", "A7B", "A2B+"] * 2
 
 
 def test_the_table_round_trips_through_csv_and_parquet(tmp_path):

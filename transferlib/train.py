@@ -183,6 +183,9 @@ class Member:
             nesterov=recipe.nesterov,
             fused=True,
         )
+        for p in self.trained:
+            # torch's fused SGD leaves momentum uninitialised where float16 skips the very first step
+            self.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
         self.scaler = torch.amp.GradScaler(execution.device.type, enabled=execution.scaled)
         self.run_tail = torch.compile(net.forward) if execution.compiled else net.forward
         self.train_mode()
@@ -352,7 +355,7 @@ class Family:
         tensors: dict[str, Tensor] = {}
         for i, m in enumerate(self.members):
             tensors |= {f"{i}.net.{name}": t for name, t in tail_state(m.net, m.frozen).items()}
-            tensors |= {f"{i}.momentum.{j}": b for j, b in enumerate(_momenta(m)) if b is not None}
+            tensors |= {f"{i}.momentum.{j}": b for j, b in enumerate(_momenta(m))}
             tensors |= {f"{i}.loss_sum": m.loss_sum, f"{i}.correct": m.correct}
         rest = [
             {
@@ -370,10 +373,8 @@ class Family:
         for i, (m, saved) in enumerate(zip(self.members, rest["members"], strict=True)):
             for name, tensor in tail_state(m.net, m.frozen).items():
                 tensor.copy_(tensors[f"{i}.net.{name}"])
-            for j, p in enumerate(_in_order(m)):
-                if f"{i}.momentum.{j}" in tensors:
-                    momentum = torch.empty_like(p).copy_(tensors[f"{i}.momentum.{j}"])
-                    m.optimizer.state[p]["momentum_buffer"] = momentum
+            for j, momentum in enumerate(_momenta(m)):
+                momentum.copy_(tensors[f"{i}.momentum.{j}"])
             m.loss_sum.copy_(tensors[f"{i}.loss_sum"])
             m.correct = tensors[f"{i}.correct"].cpu()
             m.curve = [Point(**point) for point in saved["curve"]]
@@ -386,12 +387,8 @@ def tail_state(net: AlexNet, frozen: int) -> dict[str, Tensor]:
     return {name: t for name, t in net.state_dict().items() if int(name.split(".")[1]) >= frozen}
 
 
-def _in_order(member: Member) -> list[Tensor]:
-    return [p for group in member.optimizer.param_groups for p in group["params"]]
-
-
-def _momenta(member: Member) -> list[Tensor | None]:
-    return [member.optimizer.state.get(p, {}).get("momentum_buffer") for p in _in_order(member)]
+def _momenta(member: Member) -> list[Tensor]:
+    return [member.optimizer.state[p]["momentum_buffer"] for p in member.trained]
 
 
 def centre_batches(half: Half, spec: NetworkSpec, device: torch.device, batch: int) -> Iterable[tuple[Tensor, Tensor]]:

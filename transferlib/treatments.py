@@ -49,7 +49,7 @@ class Treatment:
         """
         if text == "base":
             return cls("base")
-        match = re.fullmatch(r"([ABR])(\d+)B(\+?)", text)
+        match = re.fullmatch(r"([ABR])(0|[1-9][0-9]{0,8})B(\+?)", text)
         if not match:
             raise TransferlibError(
                 f"unknown treatment {text!r}: expected base, A3B, B3B, A3B+, B3B+ or R3B, with n in 1..7"

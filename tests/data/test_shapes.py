@@ -13,28 +13,11 @@ from transferlib.data.figures import MAN_MADE, NATURAL
 from transferlib.errors import TransferlibError
 
 HALF_A, HALF_B = shapes.similarity_halves()
+# of each class's first two images, at similarity 0.4
 BRIGHTNESS = [
-    87.93,
-    76.64,
-    69.26,
-    70.3,
-    47.49,
-    90.95,
-    49.13,
-    93.41,
-    43.59,
-    94.48,
-    69.92,
-    91.05,
-    73.02,
-    82.86,
-    88.5,
-    87.08,
-    83.25,
-    44.74,
-    81.44,
-    92.09,
-]  # of each class's first two images, at similarity 0.4
+    87.93, 76.64, 69.26, 70.3, 47.49, 90.95, 49.13, 93.41, 43.59, 94.48,
+    69.92, 91.05, 73.02, 82.86, 88.5, 87.08, 83.25, 44.74, 81.44, 92.09,
+]  # fmt: skip
 
 
 @cache
