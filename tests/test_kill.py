@@ -90,7 +90,7 @@ found["killed"], found["kills"] = code, kills
 pair = [start(f"{out}/pair", f"{out}/pair.log") for _ in range(2)]
 found["pair"] = [end(*one) for one in pair]
 
-puts = 5  # bases A and B, and 2 of the next family
+puts = 4  # bases A and B, and 2 of the 3 of AnB
 found["at_put"] = end(*start(f"{out}/put", f"{out}/put.log", put=puts))
 found["after_put"] = end(*start(f"{out}/put", f"{out}/put.log"))
 json.dump(found, sys.stdout)

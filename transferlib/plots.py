@@ -89,11 +89,14 @@ def figure_2(table: pd.DataFrame) -> Figure:
     Raises:
         TransferlibError: where there is no base, or no transfer run, on a random split.
     """
-    table, note = _sound(table[table["split"].str.startswith("random")])
+    comparable(table)  # an empty store is named as such
+    table = table[table["split"].str.startswith("random")]
+    families = set(family_names(table)) - {"RnB"}
+    if "base" not in families or len(families) < 2:
+        raise TransferlibError("figure 2 needs bases and transfer runs on a random split: run them first")
+    table, note = _sound(table)
     table = table.assign(family=family_names(table), percent=100 * table["top1"])
     present = [name for name in STYLE if name != "RnB" and (table["family"] == name).any()]
-    if "base" not in present or len(present) < 2:
-        raise TransferlibError("figure 2 needs bases and transfer runs on a random split: run them first")
     # a source's base has no transfer run beside it and would be compared with nothing
     targets = table[table["kind"] != "base"][["split", "target"]].drop_duplicates()
     table = table.merge(targets, on=["split", "target"])

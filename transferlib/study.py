@@ -67,6 +67,10 @@ class Study:
     def __post_init__(self) -> None:
         if not set(self.targets) <= {"A", "B"} or not self.targets:
             raise TransferlibError(f"expected targets among A and B, got {', '.join(self.targets) or 'none'}")
+        if self.recipe.crop_padding >= self.resolution:  # a picture is mirrored once
+            raise TransferlibError(
+                f"expected crop_padding below the images' {self.resolution} px, got {self.recipe.crop_padding}"
+            )
         if network(self.network).resolution > self.resolution:
             raise TransferlibError(
                 f"{self.network} needs images of {network(self.network).resolution} px, got {self.resolution}"

@@ -51,6 +51,8 @@ class Recipe:
             raise TransferlibError(
                 f"expected at least 1 epoch and 1 image a batch, got {self.epochs} and {self.batch_size}"
             )
+        if self.crop_padding < 0:
+            raise TransferlibError(f"expected crop_padding of 0 or more pixels, got {self.crop_padding}")
         if not 0 <= self.dropout < 1:
             raise TransferlibError(f"expected dropout in 0..1, below 1, got {self.dropout}")
 
@@ -327,7 +329,8 @@ class Family:
             top1 = float(correct.float().mean())
             member.curve.append(Point(self.done_steps // self.steps_per_epoch, train_loss, loss, top1))
             member.correct = correct.cpu()
-            member.diverged = not math.isfinite(train_loss)
+            # not the training loss: float16 skips a step whose loss overflows, and the run is sound
+            member.diverged = not math.isfinite(loss)
             member.loss_sum.zero_()
 
     @torch.no_grad()
