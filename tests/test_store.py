@@ -427,7 +427,7 @@ def test_a_lock_keeps_others_out_and_is_freed_when_its_holder_is_killed(tmp_path
 
 SPECIFIED = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
-    *("seed", "epochs", "images_per_class", "top1", "best_top1", "status", "seconds", "device"),
+    *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "status", "seconds", "device"),
 ]
 
 

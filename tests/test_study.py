@@ -123,11 +123,10 @@ def test_bases_draw_from_another_stream_than_the_transfer_runs_which_share_their
     assert len(set(plans.values())) == 1
 
 
-def test_a_familys_lock_is_the_same_whichever_of_its_runs_are_asked_for_but_its_checkpoint_is_not():
+def test_a_familys_name_is_the_same_whichever_of_its_runs_are_asked_for():
     whole, part = (cifar(t, ("B",)).families()[-1] for t in ("AnB", "A3B"))
     others = [cifar("AnB+", ("B",)).families()[-1], cifar("AnB", ("A",)).families()[-1]]
     assert whole.name == part.name
-    assert whole.checkpoint != part.checkpoint
     assert len({p.name for p in (whole, *others)}) == 3
 
 
@@ -150,6 +149,10 @@ def test_class_rows_are_nested_ordered_and_of_the_wanted_classes():
         assert np.bincount(LABELS[found], minlength=3).tolist() == [count, 0, count]
         assert found.tolist() == sorted(found)
     assert class_rows(LABELS, [2, 0], 7, "other").tolist() != rows[1].tolist()
+
+
+def test_which_images_are_drawn_never_changes():  # it is not in the key
+    assert class_rows(LABELS, [2, 0], 3, "seed").tolist() == [6, 11, 17, 21, 35, 42]
 
 
 def test_too_few_images_are_named():

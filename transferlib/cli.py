@@ -6,7 +6,8 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,31 +46,36 @@ examples:
 
 def _run(args: argparse.Namespace) -> None:
     studies = _studies(args)
-    store, stop = Store(args.store), threading.Event()
-    _stop_on_interrupt(stop)
-    for study in studies:
-        table = run_study(
-            study,
-            store,
-            device=args.device,
-            precision=args.precision,
-            compiled=args.compile,
-            report=LineReporter(),
-            stop=stop,
-        )
-        print(_summary(study, len(table), (table["status"] != "ok").sum()))
+    with _interrupt_stops() as stop:
+        for study in studies:
+            table = run_study(
+                study,
+                Store(args.store),
+                device=args.device,
+                precision=args.precision,
+                compiled=args.compile,
+                report=LineReporter(),
+                stop=stop,
+            )
+            print(_summary(study, len(table), (table["status"] != "ok").sum()))
     print(f"done: `transferlib plot --store {args.store} --figure 2 --out figure2.png` draws it")
 
 
-def _stop_on_interrupt(stop: threading.Event) -> None:
+@contextmanager
+def _interrupt_stops() -> Iterator[threading.Event]:
     """The first Ctrl-C stops after the step, with a checkpoint; a second one at once."""
+    stop = threading.Event()
 
     def stop_soon(*_: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
 
-    signal.signal(signal.SIGINT, stop_soon)
+    before = signal.signal(signal.SIGINT, stop_soon)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _studies(args: argparse.Namespace) -> tuple[Study, ...]:
@@ -115,7 +121,7 @@ def _results(args: argparse.Namespace) -> None:
     if args.parquet:
         table.to_parquet(args.parquet, index=False)
     if not (args.csv or args.parquet):
-        shown = table.drop(columns=["best_top1", "images_per_class", "device"])
+        shown = table.drop(columns=["best_top1", "images_per_class", "recipe", "device"])
         print(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from transferlib.errors import TransferlibError
 
-PAIR = ["dataset", "resolution", "network", "split", "target", "seed", "epochs", "images_per_class"]
-GROUP = ["dataset", "resolution", "network", "epochs", "images_per_class"]
+PAIR = ["dataset", "resolution", "network", "split", "target", "seed", "recipe", "images_per_class"]
+GROUP = ["dataset", "resolution", "network", "recipe", "images_per_class"]
 
 
 def with_differences(table: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def with_differences(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparable(table: pd.DataFrame) -> pd.DataFrame:
-    """The largest set of runs that one figure can show: one data set, network, length and number of images.
+    """The largest set of runs that one figure can show: one data set, network, recipe and number of images.
 
     Raises:
         TransferlibError: for a table without runs.

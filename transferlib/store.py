@@ -13,7 +13,7 @@ import json
 import os
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from transferlib.treatments import FAMILIES, Treatment
 
 COLUMNS = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
-    *("seed", "epochs", "images_per_class", "top1", "best_top1", "status", "seconds", "device"),
+    *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "status", "seconds", "device"),
 ]
 Config = dict[str, object]
 
@@ -146,6 +146,13 @@ class Store:
         """Forget a training that is finished."""
         self._checkpoint(name).unlink(missing_ok=True)
 
+    def clear_strays(self, names: Iterable[str]) -> None:
+        """Delete what a kill in the midst of a write left beside the files of these names; call it under their lock."""
+        for folder in ("runs", "weights", "checkpoints"):
+            for name in names:
+                for stray in (self.folder / folder).glob(f".{name}.*"):
+                    stray.unlink(missing_ok=True)
+
     def checkpoints(self) -> list[str]:
         """The names of the trainings under way."""
         return sorted(path.stem for path in (self.folder / "checkpoints").glob("[!.]*.safetensors"))
@@ -199,5 +206,6 @@ def _row(record: dict) -> dict:
         "n": treatment.n,
         "fine_tuned": treatment.fine_tuned,
         "epochs": config["recipe"]["epochs"],
+        "recipe": config_key(config["recipe"])[:8],
         **{name: record[name] for name in ("top1", "best_top1", "status", "seconds", "device")},
     }

@@ -162,13 +162,8 @@ class FamilyPlan:
 
     @property
     def name(self) -> str:
-        """The family's name in the store, for its lock: the same whichever of its runs are asked for."""
+        """The family's name in the store, for lock and checkpoint: the same whichever of its runs are asked for."""
         return config_key(self.config(self.treatments[0]) | {"treatment": self.treatments[0].family})
-
-    @property
-    def checkpoint(self) -> str:
-        """The name of its training under way: of just these runs."""
-        return config_key({"runs": self.run_keys})
 
     def only(self, treatments: Iterable[Treatment]) -> FamilyPlan:
         """The same family with fewer runs."""
@@ -345,16 +340,25 @@ class Trainer:
 
     def ensure(self, plan: FamilyPlan, wait: bool = True) -> bool:
         """Train the family unless it is there; False where another process is at it and we don't wait."""
-        if not self.missing(plan):
-            return True
-        try:
-            with self.store.lock(plan.name).acquire(timeout=-1 if wait else 0):
-                missing = self.missing(plan)  # again: the other process may have finished it
-                if missing:
-                    self.train(plan.only(missing))
-        except Timeout:
-            return False
+        while self.missing(plan):
+            if self.stop.is_set():
+                raise Stopped(f"stopped before {plan}")
+            try:
+                with self.store.lock(plan.name).acquire(timeout=1.0 if wait else 0.0):
+                    missing = self.missing(plan)  # again: the other process may have finished it
+                    if missing:
+                        self.train(plan.only(missing))
+            except Timeout:
+                if not wait:
+                    return False
+        self._drop_checkpoint(plan)
         return True
+
+    def _drop_checkpoint(self, plan: FamilyPlan) -> None:
+        """Drop the family's checkpoint once every run in it is finished; others may still be wanted."""
+        found = self.store.get_checkpoint(plan.name)
+        if found and all(self.store.get(key) for key in found[1]["runs"]):
+            self.store.drop_checkpoint(plan.name)
 
     def missing(self, plan: FamilyPlan) -> list[Treatment]:
         """The runs of a family that the store lacks."""
@@ -403,19 +407,19 @@ class Trainer:
 
     def _begin(self, plan: FamilyPlan) -> tuple[Family, float]:
         """Build the family, and take it up where a checkpoint left it; with the seconds that it has cost so far."""
+        self.store.clear_strays([plan.name, *plan.run_keys])
         family = self.build(plan)
-        found = self.store.get_checkpoint(plan.checkpoint)
-        if not found:
+        tensors, rest = self.store.get_checkpoint(plan.name) or ({}, {"runs": []})
+        if not set(plan.run_keys) <= set(rest["runs"]):
             return family, 0.0
-        tensors, rest = found
-        family.restore(tensors, rest)
+        family.restore(tensors, rest, [rest["runs"].index(key) for key in plan.run_keys])
         self.report("note", f"{plan}: goes on after step {family.done_steps} of {family.total_steps}")
         return family, rest["seconds"]
 
     def _checkpoint(self, plan: FamilyPlan, family: Family, seconds: float) -> None:
         tensors, rest = family.state()
-        about = {"plan": str(plan), "total_steps": family.total_steps, "seconds": seconds}
-        self.store.put_checkpoint(plan.checkpoint, tensors, rest | about)
+        about = {"plan": str(plan), "runs": plan.run_keys, "total_steps": family.total_steps, "seconds": seconds}
+        self.store.put_checkpoint(plan.name, tensors, rest | about)
 
     def build(self, plan: FamilyPlan) -> Family:
         """The family, untrained: its images, its networks with the copied layers in place."""
@@ -462,7 +466,7 @@ class Trainer:
                 self.store.put_weights(config_key(config), dict(member.net.state_dict()))
             record = {"config": config, **_result(member, family)}
             self.store.put(record | {"seconds": round(seconds / len(family.members), 2)} | self._made_by())
-        self.store.drop_checkpoint(plan.checkpoint)
+        self._drop_checkpoint(plan)
 
     def _made_by(self) -> dict[str, object]:
         return {

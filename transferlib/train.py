@@ -370,10 +370,11 @@ class Family:
         ]
         return tensors, {"done_steps": self.done_steps, "members": rest}
 
-    def restore(self, tensors: dict[str, Tensor], rest: dict) -> None:
-        """Go back to a ``state``."""
+    def restore(self, tensors: dict[str, Tensor], rest: dict, places: Sequence[int] | None = None) -> None:
+        """Go back to a ``state``; ``places`` says where in it each member stands, if it held more of them."""
         self.done_steps = rest["done_steps"]
-        for i, (m, saved) in enumerate(zip(self.members, rest["members"], strict=True)):
+        for m, i in zip(self.members, places or range(len(self.members)), strict=True):
+            saved = rest["members"][i]
             for name, tensor in tail_state(m.net, m.frozen).items():
                 tensor.copy_(tensors[f"{i}.net.{name}"])
             for j, momentum in enumerate(_momenta(m)):
