@@ -42,7 +42,9 @@ def test_a_profiles_time_is_its_images_over_the_measured_speed(monkeypatch):
     asked = []
     monkeypatch.setattr(doctor, "images_per_second", lambda study, _: asked.append(study.network) or 500.0)
     study = dataclasses.replace(small_study("base", epochs=3), dataset="cifar100")
-    assert doctor.profile_seconds(Profile("p", "", (study, study)), CPU) == pytest.approx(2 * 3 * 25_000 / 500)
+    assert doctor.profile_seconds(Profile("p", "", {"both": (study, study)}), CPU) == pytest.approx(
+        2 * 3 * 25_000 / 500
+    )
     assert asked == ["alexnet32-tiny"]  # measured once for each network
 
 

@@ -113,6 +113,8 @@ def test_every_field_of_the_recipe_changes_the_key(field):
         {"treatments": (Treatment("BnB", 3, True),)},
         {"seeds": (1,)},
         {"images_per_class": 10},
+        {"source": dataclasses.replace(STUDY, dataset="tiny-imagenet")},
+        {"source": dataclasses.replace(STUDY, recipe=Recipe(epochs=4))},
     ],
     ids=str,
 )
@@ -123,7 +125,7 @@ def test_every_field_of_the_study_changes_the_key(change):
 def test_a_study_has_no_field_that_the_keys_ignore():
     fields = {f.name for f in dataclasses.fields(Study)}
     plural = {"splits", "targets", "treatments", "seeds", "recipe"}
-    assert fields == {"dataset", "resolution", "network", "images_per_class"} | plural
+    assert fields == {"dataset", "resolution", "network", "images_per_class", "source"} | plural
     assert set(CAFFENET) == {f.name for f in dataclasses.fields(NetworkSpec)}
     assert set(CAFFENET["convs"][0]) == {f.name for f in dataclasses.fields(Conv)}
 

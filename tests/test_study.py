@@ -12,6 +12,7 @@ from small_studies import numbers, pictures, small_study, use_data_folder, weigh
 from transferlib import study as study_module
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
+from transferlib.nets import network
 from transferlib.store import Store
 from transferlib.study import FamilyPlan, Stopped, Study, Trainer, class_rows, correct_images, half_of, run_study
 from transferlib.train import Family, Recipe
@@ -276,6 +277,25 @@ def test_a_base_without_sound_weights_is_trained_again_when_a_family_needs_it(tm
     assert numbers(Store(tmp_path)) == numbers(trained)
     sound = [name for name, content in weights(trained).items() if weights(Store(tmp_path)).get(name) == content]
     assert len(sound) == 1  # the source's; the target's own are not needed
+
+
+def test_weights_in_half_precision_are_copied_where_the_whole_ones_are_not_there(tmp_path, trained):
+    study = small_study("A1B,A3B,A7B")
+    base, plan = study.families()
+    store = train(small_study("base", targets=("A",)), tmp_path)
+    (key,) = base.run_keys
+    store.ship(key, {})
+    whole = tmp_path / "weights" / f"{key}.safetensors"
+    before = store.get_weights(key)
+    whole.unlink()
+    notes = Notes()
+    train(study, tmp_path, notes)
+    assert sum("copied from its weights in half precision" in note for note in notes) == 1
+    assert not whole.exists()  # nothing was trained again, and nothing rounded passes for whole
+    source = Trainer(store, execution("cpu", "fp32")).source_network(plan, network(study.network)).state_dict()
+    assert all(torch.equal(tensor, before[name].half().float()) for name, tensor in source.items())
+    for name, run in numbers(store).items():
+        assert run["top1"] == pytest.approx(numbers(trained)[name]["top1"], abs=0.1)
 
 
 class SmallMemory:

@@ -1,8 +1,9 @@
-"""Profiles: named studies at named sizes. A profile's first study is its main one; the others complete the figures."""
+"""Profiles: named studies at named sizes. Each profile has parts, one for each thing that a figure shows."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transferlib.errors import TransferlibError
@@ -10,8 +11,8 @@ from transferlib.study import Study
 from transferlib.train import Recipe
 from transferlib.treatments import parse_treatments
 
-EVERYTHING = parse_treatments("base,BnB,AnB,BnB+,AnB+,RnB")
 TRANSFER = parse_treatments("base,BnB,AnB,BnB+,AnB+")
+DIAL = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,29 @@ class Profile:
     Attributes:
         name: as given to ``--profile``.
         purpose: one sentence for ``--help`` and the book.
-        studies: the main study first.
+        parts: the studies by what they are for; the main one, ``random``, first.
+        wants_gpu: whether it takes hours without one.
     """
 
     name: str
     purpose: str
-    studies: tuple[Study, ...]
+    parts: dict[str, tuple[Study, ...]]
+    wants_gpu: bool = False
+
+    @property
+    def studies(self) -> tuple[Study, ...]:
+        """All studies, the main one first."""
+        return tuple(study for part in self.parts.values() for study in part)
+
+    def part(self, name: str) -> tuple[Study, ...]:
+        """The studies of one part.
+
+        Raises:
+            TransferlibError: for a part that the profile does not have, with those that it has.
+        """
+        if name not in self.parts:
+            raise TransferlibError(f"profile {self.name} has no part {name!r}: it has {', '.join(self.parts)}")
+        return self.parts[name]
 
     def narrowed(self, epochs: int | None = None, **changes: object) -> tuple[Study, ...]:
         """The profile's studies with changes.
@@ -40,11 +58,22 @@ class Profile:
         """
         changes = {name: value for name, value in changes.items() if value is not None}
         studies = (dataclasses.replace(self.studies[0], **changes),) if changes else self.studies
-        if epochs is None:
-            return studies
-        return tuple(
-            dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, epochs=epochs)) for study in studies
-        )
+        return studies if epochs is None else tuple(with_epochs(study, epochs) for study in studies)
+
+
+def with_epochs(study: Study, epochs: int) -> Study:
+    """The same study with another length of training."""
+    return dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, epochs=epochs))
+
+
+def variant(study: Study, treatments: str, **changes: object) -> Study:
+    """The same study with other treatments and whatever else is named."""
+    return dataclasses.replace(study, treatments=parse_treatments(treatments), **changes)
+
+
+def _dial(study: Study, positions: Sequence[float], treatments: str, seeds: tuple[int, ...]) -> Study:
+    splits = tuple(f"similarity:{x}" for x in positions)
+    return variant(study, treatments, dataset="shapes", splits=splits, targets=("B",), seeds=seeds)
 
 
 def _smoke() -> Profile:
@@ -54,13 +83,17 @@ def _smoke() -> Profile:
         network="alexnet32-tiny",
         splits=("random:0",),
         targets=("B",),
-        treatments=EVERYTHING,
+        treatments=TRANSFER,
         recipe=Recipe(epochs=3, batch_size=64, learning_rate=0.05, dropout=0.0, crop_padding=2),
     )
-    distant = dataclasses.replace(
-        main, splits=("natural-manmade",), targets=("A", "B"), treatments=parse_treatments("base,AnB")
-    )
-    return Profile("smoke", "the embedded data set on two CPU cores, in minutes: what CI runs", (main, distant))
+    parts = {
+        "random": (main,),
+        "dissimilar": (variant(main, "base,AnB", splits=("natural-manmade",), targets=("A", "B")),),
+        "random-filters": (variant(main, "base,RnB"),),
+        "dial": (_dial(main, (1.0, 0.5, 0.0), "base,A2B,A5B,A7B", seeds=(0,)),),
+        "few-images": (variant(main, "base,A3B,A5B+", images_per_class=100),),
+    }
+    return Profile("smoke", "the embedded data set on two CPU cores, in minutes: what CI runs", parts)
 
 
 def _colab() -> Profile:
@@ -70,10 +103,17 @@ def _colab() -> Profile:
         network="alexnet32",
         splits=("random:0",),
         targets=("B",),
-        treatments=EVERYTHING,
+        treatments=TRANSFER,
         recipe=Recipe(epochs=16, batch_size=128, learning_rate=0.04, dropout=0.25),
     )
-    return Profile("colab", "Tiny ImageNet at 32 px, one split, one direction, on a Colab GPU", (main,))
+    parts = {
+        "random": (main,),
+        "dissimilar": (variant(main, "base,AnB", splits=("natural-manmade:0",), targets=("A", "B")),),
+        "random-filters": (variant(main, "base,RnB"),),
+        "dial": (_dial(main, (1.0, 0.5, 0.0), "base,A2B,A5B,A7B", seeds=(0,)),),
+        "few-images": (variant(main, "base,A3B,A5B+", images_per_class=50),),
+    }
+    return Profile("colab", "Tiny ImageNet at 32 px, one split, one direction, on a Colab GPU", parts, wants_gpu=True)
 
 
 def _published() -> Profile:
@@ -86,11 +126,21 @@ def _published() -> Profile:
         treatments=TRANSFER,
         recipe=Recipe(epochs=24, batch_size=128, learning_rate=0.05, dropout=0.1),
     )
-    distant = dataclasses.replace(main, splits=("natural-manmade:0", "natural-manmade:1"))
-    random_filters = dataclasses.replace(
-        main, splits=("random:0",), targets=("A", "B"), treatments=parse_treatments("base,RnB")
-    )
-    return Profile("published", "the study of the book, on Tiny ImageNet", (main, distant, random_filters))
+    one = dataclasses.replace(main, splits=("random:0",))
+    few = [
+        with_epochs(variant(one, "base,A3B,A5B,A7B,A3B+,A5B+,A7B+", images_per_class=count), 48)
+        for count in (25, 50, 100, 250, None)
+    ]
+    parts = {
+        "random": (main,),
+        "dissimilar": (dataclasses.replace(main, splits=("natural-manmade:0", "natural-manmade:1")),),
+        "random-filters": (variant(one, "base,RnB"),),
+        "dial": (_dial(main, DIAL, "base,AnB", seeds=(0, 1, 2)),),
+        "few-images": tuple(few),
+        "doubled": (with_epochs(dataclasses.replace(one, targets=("B",)), 2 * main.recipe.epochs),),
+        "batch-norm": (variant(one, "base,BnB,AnB", network="alexnet32-small-bn"),),
+    }
+    return Profile("published", "the study of the book, on Tiny ImageNet", parts, wants_gpu=True)
 
 
 def _paper() -> Profile:
@@ -113,9 +163,12 @@ def _paper() -> Profile:
             crop_padding=0,
         ),
     )
-    distant = dataclasses.replace(main, splits=("natural-manmade",), treatments=parse_treatments("base,AnB"))
-    random_filters = dataclasses.replace(main, splits=("random:0",), treatments=parse_treatments("base,RnB"))
-    return Profile("paper", "CaffeNet on ImageNet with the 2014 recipe", (main, distant, random_filters))
+    parts = {
+        "random": (main,),
+        "dissimilar": (variant(main, "base,AnB", splits=("natural-manmade",)),),
+        "random-filters": (variant(main, "base,RnB", splits=("random:0",)),),
+    }
+    return Profile("paper", "CaffeNet on ImageNet with the 2014 recipe", parts, wants_gpu=True)
 
 
 PROFILES: dict[str, Profile] = {p.name: p for p in (_smoke(), _colab(), _published(), _paper())}

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from transferlib.data import Dataset
+from transferlib.data import Catalogue, Dataset
 from transferlib.errors import TransferlibError
 
-FORMS = "random:SEED, natural-manmade, natural-manmade:SEED or similarity:X"
+FORMS = "random:SEED, natural-manmade, natural-manmade:SEED, similarity:X, whole:A or whole:B"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Split:
 
     Attributes:
         spec: how it was made, such as ``random:0``.
-        A, B: the ids of the classes of each half; the order gives the labels.
+        A, B: the ids of the classes of each half; the order gives the labels. Of ``whole:A`` and ``whole:B`` the
+            other half is empty: it is another data set.
 
     Raises:
         TransferlibError: where a class stands in both halves, or a half has fewer than two.
@@ -36,14 +37,22 @@ class Split:
             raise TransferlibError(f"split {self.spec}: {shared[0]} stands in both halves")
         if len(set(self.A)) != len(self.A) or len(set(self.B)) != len(self.B):
             raise TransferlibError(f"split {self.spec}: a class stands twice in a half")
-        if min(len(self.A), len(self.B)) < 2:
+        needed = max if self.spec.startswith("whole:") else min  # of a whole, the other half is another data set
+        if needed(len(self.A), len(self.B)) < 2:
             raise TransferlibError(
                 f"split {self.spec}: expected at least 2 classes a half, got {len(self.A)} and {len(self.B)}"
             )
 
     def half(self, name: str) -> tuple[str, ...]:
-        """The classes of half ``A`` or ``B``."""
-        return {"A": self.A, "B": self.B}[name]
+        """The classes of half ``A`` or ``B``.
+
+        Raises:
+            TransferlibError: for the half that a whole data set does not have.
+        """
+        classes = {"A": self.A, "B": self.B}[name]
+        if not classes:
+            raise TransferlibError(f"split {self.spec} has no half {name}: another data set must be the source")
+        return classes
 
     def save(self, path: Path) -> None:
         """Write the split as JSON."""
@@ -84,13 +93,14 @@ def similarity_of(spec: str) -> float | None:
     return float(_number(spec, spec.removeprefix("similarity:"), float))
 
 
-def make_split(dataset: Dataset, spec: str) -> Split:
+def make_split(dataset: Dataset | Catalogue, spec: str) -> Split:
     """Cut a data set's classes in two.
 
     Args:
         dataset: the data set.
         spec: ``random:SEED`` (halves of equal size), ``natural-manmade`` (A natural, B man-made, as they fall),
-            ``natural-manmade:SEED`` (the larger side cut to the smaller's size) or ``similarity:X`` (``shapes``).
+            ``natural-manmade:SEED`` (the larger side cut to the smaller's size), ``similarity:X`` (``shapes``), or
+            ``whole:A`` and ``whole:B`` (all classes in one half; the other is another data set).
 
     Raises:
         TransferlibError: for another form, or a data set that it can't be made of.
@@ -104,10 +114,12 @@ def make_split(dataset: Dataset, spec: str) -> Split:
         return _by_kind(dataset, spec, _number(spec, rest, int) if rest else None)
     if name == "similarity" and rest:
         return _by_dial(dataset, spec)
+    if name == "whole" and rest in ("A", "B"):
+        return Split(spec, **{"A": (), "B": (), rest: dataset.classes})
     raise TransferlibError(f"unknown split {spec!r}: expected {FORMS}")
 
 
-def _by_kind(dataset: Dataset, spec: str, seed: int | float | None) -> Split:
+def _by_kind(dataset: Dataset | Catalogue, spec: str, seed: int | float | None) -> Split:
     pairs = list(zip(dataset.classes, dataset.groups, strict=True))
     natural, manmade = ([c for c, group in pairs if group == kind] for kind in ("natural", "man-made"))
     if not natural or not manmade:
@@ -120,7 +132,7 @@ def _by_kind(dataset: Dataset, spec: str, seed: int | float | None) -> Split:
     return Split(spec, tuple(sorted(natural)), tuple(sorted(manmade)))
 
 
-def _by_dial(dataset: Dataset, spec: str) -> Split:
+def _by_dial(dataset: Dataset | Catalogue, spec: str) -> Split:
     similarity_of(spec)
     if dataset.name != "shapes":
         raise TransferlibError(f"only shapes has a similarity dial, not {dataset.name}: use random:SEED")

@@ -1,8 +1,8 @@
 """The store: a folder where finished runs lie, one small JSON each, and what is needed to go on after a kill.
 
-``runs/KEY.json`` is a finished run, ``weights/KEY.safetensors`` a base's weights, ``checkpoints/`` the training under
-way, ``locks/`` who trains what, ``damaged/`` files that could not be read. Each file is written beside, flushed and
-renamed, so none is ever half there; no pickle is ever loaded.
+``runs/KEY.json`` is a finished run, ``weights/KEY.safetensors`` a base's weights, ``shipped/`` some of them in half
+precision, ``checkpoints/`` the training under way, ``locks/`` who trains what, ``damaged/`` files that could not be
+read. Each file is written beside, flushed and renamed, so none is ever half there; no pickle is ever loaded.
 """
 
 from __future__ import annotations
@@ -132,6 +132,21 @@ class Store:
     def get_weights(self, key: str) -> dict[str, Tensor] | None:
         """A run's weights on the CPU, or None where they are missing or damaged."""
         found = self._get_tensors(self.folder / "weights" / f"{key}.safetensors")
+        return found and found[0]
+
+    def ship(self, key: str, about: dict) -> Path:
+        """Keep a run's weights in half precision too, to travel with the book; ``about`` goes with them."""
+        weights = self.get_weights(key)
+        if weights is None:
+            raise TransferlibError(f"no weights of run {key} in {self.folder}")
+        path = self.folder / "shipped" / f"{key}.safetensors"
+        halves = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+        self._put_tensors(path, halves, about)
+        return path
+
+    def get_shipped(self, key: str) -> dict[str, Tensor] | None:
+        """A run's weights in half precision on the CPU, or None where they do not ship."""
+        found = self._get_tensors(self.folder / "shipped" / f"{key}.safetensors")
         return found and found[0]
 
     def put_checkpoint(self, name: str, tensors: dict[str, Tensor], rest: dict) -> None:

@@ -52,6 +52,8 @@ class Study:
         recipe: how every one of them is trained.
         seeds: of the streams of random numbers; one whole set of runs each.
         images_per_class: how many training images of each class of the target are used; all by default.
+        source: another data set's study, on the split ``whole:A``, whose base the target B copies from: then nothing
+            is cut, and this study's own split is ``whole:B``.
     """
 
     dataset: str
@@ -63,6 +65,7 @@ class Study:
     recipe: Recipe
     seeds: tuple[int, ...] = (0,)
     images_per_class: int | None = None
+    source: Study | None = None
 
     def __post_init__(self) -> None:
         if not set(self.targets) <= {"A", "B"} or not self.targets:
@@ -75,6 +78,8 @@ class Study:
             raise TransferlibError(
                 f"{self.network} needs images of {network(self.network).resolution} px, got {self.resolution}"
             )
+        if self.source and self.source.network != self.network:
+            raise TransferlibError(f"layers of {self.source.network} do not fit {self.network}: expected one network")
 
     def families(self) -> list[FamilyPlan]:
         """The families of the study, bases first, one split, target and seed after another."""
@@ -125,9 +130,12 @@ class FamilyPlan:
         """The base that the copied layers come from; the other half's is trained on all of its images."""
         if self.source not in ("A", "B"):
             return None
-        whole = dataclasses.replace(self.study, images_per_class=None)
-        study = self.study if self.source == self.target else whole
-        return FamilyPlan(study, self.split, self.seed, self.source, (Treatment("base"),))
+        study, split = self.study, self.split
+        if self.source != self.target and study.source:
+            study, split = study.source, f"whole:{self.source}"
+        elif self.source != self.target:
+            study = dataclasses.replace(study, images_per_class=None)
+        return FamilyPlan(study, split, self.seed, self.source, (Treatment("base"),))
 
     def config(self, treatment: Treatment) -> Config:
         """Everything that the run's numbers depend on, as plain values; its hash is the run's key."""
@@ -439,7 +447,8 @@ class Trainer:
         """The network that the family's first layers are copied from; its base is trained now where it is lacking."""
         if plan.is_base:
             return None
-        classes = len(self.data.split(plan).half(plan.target if plan.source == "random" else plan.source))
+        base = plan.source_base or plan  # random layers come from a network of the target's size
+        classes = len(self.data.split(base).half(base.target))
         stream = (plan.seed, plan.split, plan.target, plan.source)
         net = fresh_network(spec, classes, stream, self.execution.device)
         if plan.source_base:
@@ -447,16 +456,23 @@ class Trainer:
         return net.requires_grad_(False).eval()
 
     def _base_weights(self, base: FamilyPlan) -> dict[str, Tensor]:
+        """A base's weights; where only those in half precision came with its result, these: they are the same base."""
         key = base.run_keys[0]
         self.ensure(base)
-        weights = self.store.get_weights(key)
+        weights = self._kept_weights(base, key)
         if weights is None:
             self.report("note", f"{base}: its result is in the store but not its weights; it is trained again")
             with self.store.lock(base.name):
-                weights = self.store.get_weights(key)
+                weights = self._kept_weights(base, key)
                 if weights is None:
                     self.train(base)
                     weights = self.store.get_weights(key)
+        return weights
+
+    def _kept_weights(self, base: FamilyPlan, key: str) -> dict[str, Tensor] | None:
+        weights = self.store.get_weights(key)
+        if weights is None and (weights := self.store.get_shipped(key)):
+            self.report("note", f"{base}: copied from its weights in half precision")
         return weights
 
     def _finish(self, plan: FamilyPlan, family: Family, seconds: float) -> None:

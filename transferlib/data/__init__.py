@@ -14,10 +14,24 @@ import platformdirs
 from ..errors import TransferlibError
 from . import cifar, folders, imagenet, tiny_imagenet
 from .cache import cached, from_arrays
+from .catalogue import Catalogue, catalogue, kin
 from .dataset import Dataset, Images
 from .decoding import decode
 
-__all__ = ["DATASETS", "Check", "Dataset", "Entry", "Images", "check", "data_root", "fetch", "load"]
+__all__ = [
+    "DATASETS",
+    "Catalogue",
+    "Check",
+    "Dataset",
+    "Entry",
+    "Images",
+    "catalogue",
+    "check",
+    "data_root",
+    "fetch",
+    "kin",
+    "load",
+]
 
 RESOLUTIONS = range(8, 513)
 FOLDER = "folder:"
