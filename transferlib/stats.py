@@ -1,16 +1,31 @@
-"""From a table of runs to effects: every comparison is paired with the base of the same target."""
+"""From a table of runs to effects: paired contrasts of the same target's runs, with intervals and verdicts.
+
+A *contrast* is a weighted sum of accuracies, such as A5B - base, or the slope of BnB - AnB over n. It is taken inside
+a pair (one split, target and seed), where the runs share test images and random numbers, and then averaged over pairs.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats as scipy_stats
 
 from transferlib.errors import TransferlibError
+from transferlib.treatments import DEPTHS
 
-PAIR = ["dataset", "resolution", "network", "split", "target", "seed", "recipe", "images_per_class"]
 GROUP = ["dataset", "resolution", "network", "recipe", "images_per_class"]
+PAIR = ["split", "target", "seed", *GROUP]
+ENOUGH_PAIRS = 3  # for an interval over pairs; fewer say next to nothing of their spread
+Weights = Mapping[tuple[str, int], float]  # (family, n) → weight, in points per point
+
+
+def family_names(table: pd.DataFrame) -> pd.Series:
+    """The family of each row in the paper's notation, such as ``AnB+``."""
+    return table["kind"] + table["fine_tuned"].map({True: "+", False: ""})
 
 
 def with_differences(table: pd.DataFrame) -> pd.DataFrame:
@@ -62,3 +77,226 @@ def difference_over_images(run: np.ndarray, base: np.ndarray) -> tuple[float, fl
     only_run, only_base = int((run & ~base).sum()), int((base & ~run).sum())
     variance = only_run + only_base - (only_run - only_base) ** 2 / len(run)
     return 100 * (only_run - only_base) / len(run), 196 * math.sqrt(variance) / len(run)
+
+
+# --- contrasts ---
+
+
+def minus(first: str, second: str, depths: Sequence[int] = DEPTHS) -> Weights:
+    """The mean over some depths of one family minus another, such as ``minus("AnB", "base", [5])``: A5B - base."""
+    return _weighted(first, second, {n: 1 / len(depths) for n in depths})
+
+
+def slope(first: str, second: str, depths: Sequence[int] = DEPTHS) -> Weights:
+    """The least-squares slope over n of one family minus another, in points per layer."""
+    centred = np.array(depths) - np.mean(depths)
+    return _weighted(first, second, dict(zip(depths, centred / (centred**2).sum(), strict=True)))
+
+
+def _weighted(first: str, second: str, by_depth: Mapping[int, float]) -> Weights:
+    weights: dict[tuple[str, int], float] = {}
+    for family, sign in ((first, 1.0), (second, -1.0)):
+        for n, weight in by_depth.items():
+            place = family, 0 if family == "base" else n
+            weights[place] = weights.get(place, 0.0) + sign * weight
+    return weights
+
+
+def plus(first: Weights, second: Weights, factor: float = 1.0) -> Weights:
+    """The sum of two contrasts, the second times a factor."""
+    return {place: first.get(place, 0.0) + factor * second.get(place, 0.0) for place in {**first, **second}}
+
+
+def contrast(table: pd.DataFrame, weights: Weights) -> pd.DataFrame:
+    """A contrast in every pair that has all of its runs.
+
+    Args:
+        table: rows of ``Store.table``; where they carry ``correct`` (``transferlib.results``), images are used too.
+        weights: what is added up.
+
+    Returns:
+        One row per pair: ``split``, ``target``, ``seed``, ``value`` (points) and ``scores``, the contrast in every test
+        image, float (M,) in points, None without ``correct``.
+    """
+    sound = table[table["status"] != "diverged"]
+    sound = sound.assign(family=family_names(sound))
+    rows = []
+    for pair, runs in sound.groupby(PAIR, dropna=False, sort=False):
+        by_place = {(run.family, run.n): run for run in runs.itertuples()}
+        if all(place in by_place for place in weights):
+            chosen = [(by_place[place], 100 * weight) for place, weight in weights.items()]
+            rows.append((*pair[:3], sum(w * run.top1 for run, w in chosen), _scores(chosen)))
+    return pd.DataFrame(rows, columns=["split", "target", "seed", "value", "scores"])
+
+
+def _scores(chosen: Sequence[tuple]) -> np.ndarray | None:
+    if not hasattr(chosen[0][0], "correct"):
+        return None
+    return sum(weight * run.correct.astype(float) for run, weight in chosen)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A contrast's mean over pairs with an interval, in points.
+
+    Attributes:
+        mean: over the pairs.
+        error: the mean's standard error, NaN where nothing tells it.
+        freedom: degrees of freedom of the t distribution behind the interval.
+        pairs: how many pairs (split, target, seed).
+        over: what the error is over: ``pairs``, ``test images`` or ``nothing``.
+    """
+
+    mean: float
+    error: float
+    freedom: float
+    pairs: int
+    over: str
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The interval at a level of confidence."""
+        if math.isnan(self.error):
+            return math.nan, math.nan
+        half = self.error * float(scipy_stats.t.ppf(0.5 + level / 2, self.freedom))
+        return self.mean - half, self.mean + half
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{self.mean:+.1f}" if math.isnan(low) else f"{self.mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        """The difference of two contrasts over different pairs; the freedom is Welch and Satterthwaite's."""
+        variances = self.error**2, other.error**2
+        total = sum(variances)
+        parts = zip(variances, (self.freedom, other.freedom), strict=True)
+        welch = sum(v**2 / f for v, f in parts)
+        freedom = total**2 / welch if welch and not math.isnan(total) else math.inf
+        over = self.over if self.over == other.over else f"{self.over}, {other.over}"
+        return Estimate(self.mean - other.mean, math.sqrt(total), freedom, min(self.pairs, other.pairs), over)
+
+
+def estimate(contrasts: pd.DataFrame) -> Estimate:
+    """The mean of a contrast over its pairs; the error is over pairs where there are three or more, else over images.
+
+    With one or two pairs an interval says only what other test images would have shown, nothing of other splits.
+
+    Raises:
+        TransferlibError: where no pair has all the runs of the contrast.
+    """
+    values = contrasts["value"].to_numpy(float)
+    if not len(values):
+        raise TransferlibError("no pair of this table has all the runs that the contrast needs")
+    if len(values) >= ENOUGH_PAIRS:
+        error, freedom, over = values.std(ddof=1) / math.sqrt(len(values)), len(values) - 1.0, "pairs"
+    elif contrasts["scores"].notna().all():
+        error, freedom, over = _image_error(contrasts["scores"]), math.inf, "test images"
+    else:
+        error, freedom, over = math.nan, math.inf, "nothing"
+    return Estimate(float(values.mean()), float(error), freedom, len(values), over)
+
+
+def _image_error(scores: pd.Series) -> float:
+    return math.sqrt(sum(s.var(ddof=1) / len(s) for s in scores)) / len(scores)
+
+
+def bootstrap_over_images(
+    contrasts: pd.DataFrame, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """A percentile interval of the mean contrast over other test images, all treatments of a pair on the same ones.
+
+    Raises:
+        TransferlibError: where the table had no ``correct``.
+    """
+    if contrasts.empty or contrasts["scores"].isna().any():
+        raise TransferlibError("a bootstrap over test images needs the images that each run got right")
+    rng = np.random.default_rng(seed)
+    means = np.zeros(draws)
+    for scores in contrasts["scores"]:
+        values, counts = np.unique(np.round(scores, 9), return_counts=True)
+        again = rng.multinomial(len(scores), counts / len(scores), size=draws)
+        means += again @ values / len(scores)
+    low, high = np.quantile(means / len(contrasts), [0.5 - level / 2, 0.5 + level / 2])
+    return float(low), float(high)
+
+
+def equivalent(effect: Estimate, margin: float = 1.0) -> float:
+    """The p-value of two one-sided tests that an effect lies within ±margin points: small means equivalent.
+
+    Below .05 exactly when the 90 % interval lies inside the margin (Schuirmann, 1987).
+    """
+    if effect.error == 0:  # every pair says the same
+        return float(abs(effect.mean) >= margin)
+    below = scipy_stats.t.sf((effect.mean + margin) / effect.error, effect.freedom)
+    above = scipy_stats.t.cdf((effect.mean - margin) / effect.error, effect.freedom)
+    return float(max(below, above))
+
+
+def curves(table: pd.DataFrame, first: str, second: str = "base") -> pd.DataFrame:
+    """One family minus another at each depth that has runs: n, mean, low, high (points, 95 %), pairs, over."""
+    rows = []
+    for n in DEPTHS:
+        found = contrast(table, minus(first, second, [n]))
+        if len(found):
+            effect = estimate(found)
+            rows.append((n, effect.mean, *effect.interval(), effect.pairs, effect.over))
+    return pd.DataFrame(rows, columns=["n", "mean", "low", "high", "pairs", "over"])
+
+
+DECOMPOSITION: dict[str, tuple[str, str]] = {
+    "lost to broken co-adaptation": ("base", "BnB"),
+    "lost to specificity": ("BnB", "AnB"),
+    "gained by transfer": ("AnB+", "BnB+"),
+}
+
+
+def decomposition(table: pd.DataFrame) -> pd.DataFrame:
+    """The paper's reading of figure 2: what is lost to co-adaptation and to specificity, and what transfer gains.
+
+    Returns:
+        The rows of ``curves`` for each part, with its name in ``part``.
+    """
+    parts = [curves(table, *pair).assign(part=name) for name, pair in DECOMPOSITION.items()]
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def by_depth(table: pd.DataFrame) -> pd.DataFrame:
+    """The curves of the paper's figures 2 and 3 as rows: family minus base at n = 1..7, mean over pairs, points."""
+    near = table[table["split"].str.startswith("random")]
+    far = table[table["split"].str.startswith("natural-manmade")]
+    rows = {f"{name} − base": curves(near, name) for name in ("BnB", "AnB", "BnB+", "AnB+")}
+    rows |= {"AnB − base, natural/man-made": curves(far, "AnB"), "RnB − base": curves(table, "RnB")}
+    return pd.DataFrame({name: found.set_index("n")["mean"] for name, found in rows.items()}, index=list(DEPTHS)).T
+
+
+def scatter(table: pd.DataFrame, treatment: str) -> dict[str, float]:
+    """How far a treatment's accuracy scatters over random splits, and how far its difference to the base does.
+
+    Returns:
+        Both standard deviations in points, NaN for fewer than two runs, and the number of pairs.
+    """
+    rows = with_differences(table[table["split"].str.fullmatch(r"random:\d+")])
+    rows = rows[rows["treatment"] == treatment]
+    spread = 100 * rows["top1"].std(), rows["difference"].std()
+    return {"pairs": len(rows), f"SD of {treatment}": spread[0], f"SD of {treatment} − its base": spread[1]}
+
+
+def half_widths(table: pd.DataFrame, first: str, second: str) -> dict[str, float]:
+    """Half the width of the 95 % interval over test images of two treatments' difference, paired and as if not.
+
+    Args:
+        table: rows of ``Results.table``; the first pair that has both is taken.
+
+    Returns:
+        ``paired`` and ``unpaired`` in points, and the number of test ``images``.
+
+    Raises:
+        TransferlibError: where no pair has both.
+    """
+    for _, runs in table.groupby(PAIR, dropna=False, sort=False):
+        by_name = runs.set_index("treatment")
+        if first in by_name.index and second in by_name.index:
+            one, two = by_name.loc[first], by_name.loc[second]
+            variance = sum(run["top1"] * (1 - run["top1"]) / len(run["correct"]) for run in (one, two))
+            paired = difference_over_images(one["correct"], two["correct"])[1]
+            return {"paired": paired, "unpaired": 196 * math.sqrt(variance), "images": len(one["correct"])}
+    raise TransferlibError(f"no pair of this table has both {first} and {second}")

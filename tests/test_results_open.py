@@ -1,0 +1,196 @@
+"""Opening a profile's results: what is there is read, what is lacking is trained, and what cannot be is said."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from small_studies import small_study, strays, use_data_folder
+
+from transferlib import profiles, results
+from transferlib.errors import TransferlibError
+from transferlib.profiles import Profile
+from transferlib.results import open_results, own_store, published_store, recorded
+from transferlib.store import Store
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """A profile of two parts on a folder of tiny pictures, with a store of its own; trained when it is opened."""
+    use_data_folder(monkeypatch)
+    monkeypatch.setenv("TRANSFERLIB_STORE", str(tmp_path / "store"))
+    parts = {"random": (small_study("base,A1B,A3B"),), "longer": (small_study("base", epochs=3),)}
+    return enter(monkeypatch, Profile("tiny", "for tests", parts))
+
+
+def enter(monkeypatch, profile):
+    monkeypatch.setitem(profiles.PROFILES, profile.name, profile)
+    return profile
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(results, "profile_seconds", lambda profile, execution: 5400.0)
+
+
+@pytest.fixture
+def nothing_trains(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("nothing is lacking, and something was trained")
+
+    monkeypatch.setattr(results, "run_study", refuse)
+
+
+def test_what_is_lacking_is_trained_once_and_then_read(tiny, monkeypatch, request):
+    opened = open_results("tiny")
+    assert sorted(opened.table["treatment"]) == ["A1B", "A3B", "base", "base"]  # base A is what A1B copies from
+    assert opened.store.folder == own_store("tiny")
+    assert not strays(opened.store.folder)
+    request.getfixturevalue("nothing_trains")
+    again = open_results("tiny")
+    assert again.table["top1"].tolist() == opened.table["top1"].tolist()
+
+
+def test_a_row_has_the_images_that_its_run_got_right(tiny):
+    opened = open_results("tiny", treatments="base,A3B")
+    for row in opened.table.itertuples():
+        record = opened.store.get(row.key)
+        assert row.correct.shape == (record["val_images"],)
+        assert row.correct.mean() == pytest.approx(row.top1)
+
+
+def test_treatments_and_parts_narrow_what_is_opened(tiny):
+    opened = open_results("tiny", "random", treatments="base,A1B,BnB")
+    assert sorted(opened.table["treatment"]) == ["A1B", "base", "base"]
+    assert opened.part("longer").empty
+    both = open_results("tiny", "random", "longer", treatments="base")
+    assert sorted(both.table["epochs"]) == [2, 3]
+    assert both.part("longer")["epochs"].tolist() == [3]
+    with pytest.raises(TransferlibError, match="profile tiny has no part 'dial': it has random, longer"):
+        both.part("dial")
+
+
+def test_a_curve_is_its_runs(tiny):
+    opened = open_results("tiny", treatments="base,A3B")
+    found = opened.curves("base", "AnB")
+    assert list(found) == ["base", "A3B"]
+    for name, curve in found.items():
+        row = opened.table[(opened.table["treatment"] == name) & (opened.table["target"] == "B")].iloc[0]
+        assert curve["epoch"].tolist() == [1, 2]
+        assert curve["top1"].iloc[-1] == row.top1
+    assert opened.curves("base", split="random:9") == {}
+    with pytest.raises(TransferlibError, match="no run 0123456789abcdef in "):
+        opened.curve("0123456789abcdef")
+
+
+# --- a base to look into ---
+
+
+def test_a_base_is_the_trained_network_in_full_precision(tiny):
+    opened = open_results("tiny", treatments="base,A1B")
+    for half in "AB":
+        net = opened.base(half)
+        assert not net.training
+        assert {p.dtype for p in net.parameters()} == {torch.float32}
+    bases = opened.table[opened.table["treatment"] == "base"].set_index("target")["key"]
+    trained = opened.store.get_weights(bases["B"])
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in opened.base("B").state_dict().items())
+
+
+def test_a_base_that_ships_in_half_precision_serves_where_the_weights_are_gone(tiny):
+    opened = open_results("tiny", treatments="base")
+    (key,) = opened.table["key"]
+    whole = opened.base("B").state_dict()
+    opened.store.ship(key, {})
+    (opened.store.folder / "weights" / f"{key}.safetensors").unlink()
+    for name, tensor in opened.base("B").state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.allclose(tensor, whole[name], rtol=1e-3, atol=1e-6)
+
+
+def test_a_base_without_weights_is_named_with_the_mend(tiny):
+    opened = open_results("tiny", treatments="base")
+    with pytest.raises(TransferlibError, match=r"no weights of base target A .*: train it with `transferlib run`"):
+        opened.base("A")
+
+
+# --- what cannot be opened ---
+
+
+def test_an_unknown_profile_or_part_is_told_what_there_is(tiny):
+    with pytest.raises(TransferlibError, match="unknown profile 'smok': expected one of smoke, colab, published"):
+        open_results("smok")
+    with pytest.raises(TransferlibError, match="profile smoke has no part 'doubled': it has random, dissimilar"):
+        open_results("smoke", "doubled")
+    with pytest.raises(TransferlibError, match="unknown treatment 'A9'"):
+        open_results("tiny", treatments="A9")
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A folder from which no published store is to be seen."""
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "installed" / "transferlib" / "results.py"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path
+
+
+def test_published_without_its_store_says_how_to_get_it(nowhere):
+    with pytest.raises(TransferlibError, match=r"clone the repository .* or choose PROFILE = 'smoke' or 'colab'"):
+        open_results("published")
+
+
+def test_the_published_store_is_found_from_a_folder_below_and_never_trained(nowhere, monkeypatch, nothing_trains):
+    (nowhere / "book" / "results" / "runs").mkdir(parents=True)
+    assert published_store() == nowhere / "book" / "results"
+    opened = open_results("published")
+    assert opened.table.empty
+    assert opened.store.folder == nowhere / "book" / "results"
+
+
+def test_a_measurement_that_ships_is_read_and_one_that_does_not_is_named(nowhere):
+    folder = nowhere / "book" / "results"
+    (folder / "runs").mkdir(parents=True)
+    (folder / "speed.json").write_text(json.dumps({"epoch": 1.5}))
+    assert recorded("speed") == {"epoch": 1.5}
+    with pytest.raises(TransferlibError, match=r"no measurement layers in .*results: make it as"):
+        recorded("layers")
+
+
+def test_without_a_gpu_the_minutes_are_told_and_nothing_trains(tiny, monkeypatch, no_gpu, nothing_trains):
+    enter(monkeypatch, dataclasses.replace(tiny, wants_gpu=True))
+    with pytest.raises(TransferlibError) as told:
+        open_results("tiny")
+    text = str(told.value)
+    assert "profile tiny wants a GPU, and there is none" in text
+    assert "1:30" in text or "90" in text
+    assert "on_cpu=True" in text
+    assert "\n" not in text
+
+
+def test_on_the_cpu_it_goes_on_where_that_is_asked_for(tiny, monkeypatch, no_gpu):
+    enter(monkeypatch, dataclasses.replace(tiny, wants_gpu=True))
+    assert open_results("tiny", treatments="base", on_cpu=True).made_on
+    assert len(open_results("tiny", treatments="base").table) == 1  # it is there now: no GPU is asked for
+
+
+def test_a_profiles_own_store_is_where_the_user_says_or_in_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSFERLIB_STORE", str(tmp_path / "here"))
+    assert own_store("smoke") == tmp_path / "here"
+    monkeypatch.delenv("TRANSFERLIB_STORE")
+    assert own_store("smoke").parts[-3:] == ("transferlib", "stores", "smoke")
+    assert own_store("smoke") != own_store("colab")
+
+
+def test_another_folder_can_be_named(tiny, tmp_path):
+    opened = open_results("tiny", treatments="base", store=tmp_path / "there")
+    assert opened.store.folder == tmp_path / "there"
+    assert len(Store(tmp_path / "there").table()) == 1
+
+
+def test_the_catalogue_and_the_splits_are_those_of_the_main_data_set():
+    opened = results.Results(profiles.profile("published"), Store("nowhere"), (), None)
+    assert opened.catalogue.name == "tiny-imagenet"
+    split = opened.split("random:0")
+    assert (len(split.A), len(split.B)) == (100, 100)

@@ -1,0 +1,236 @@
+"""The effects table: each claim of the paper, the paper's own figure, ours with its interval, and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from transferlib import paper
+from transferlib.errors import TransferlibError
+from transferlib.stats import PAIR, Estimate, contrast, equivalent, estimate, family_names, minus, plus, slope
+
+MARGIN = 1.0  # points: a smaller loss is no loss
+HOLDS, WEAKER, NOT_HERE, UNKNOWN = "holds", "holds weaker", "does not hold here", "cannot be told"
+CurveOf = Callable[[str], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and the one number that it is judged by.
+
+    Attributes:
+        number: in the table.
+        words: the claim.
+        measure: what the number is, and its unit.
+        estimate: the number from a table of runs and their learning curves.
+        kind: whether the claim is that there is an ``effect`` of the paper's sign, no ``loss``, or the ``same``.
+        margin: what is too small to matter, in the measure's unit.
+    """
+
+    number: str
+    words: str
+    measure: str
+    estimate: Callable[[pd.DataFrame, CurveOf], Estimate]
+    kind: Literal["effect", "loss", "same"] = "effect"
+    margin: float = MARGIN
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A claim with the paper's figure and ours; ``ours`` is None where runs are missing."""
+
+    claim: Claim
+    paper: Estimate
+    ours: Estimate | None
+
+    @property
+    def ours_text(self) -> str:
+        """Our figure with its interval, or that it was not run."""
+        return str(self.ours) if self.ours else "not run"
+
+    @property
+    def verdict(self) -> str:
+        """What our runs say of the claim: the word of ``judge_loss``, ``judge_same`` or ``judge_effect``."""
+        if self.ours is None:
+            return UNKNOWN
+        if self.claim.kind == "effect":
+            return judge_effect(self.ours, self.paper.mean, self.claim.margin)
+        return {"loss": judge_loss, "same": judge_same}[self.claim.kind](self.ours, self.claim.margin)
+
+
+def judge_loss(ours: Estimate, margin: float = MARGIN) -> str:
+    """Judge "no loss": it holds where the 90 % interval rules out a loss of the margin; a gain does not refute it.
+
+    It does not hold where the whole interval lies below the margin.
+    """
+    low, high = ours.interval(0.90)
+    if low > -margin:
+        return HOLDS
+    return NOT_HERE if high < -margin else UNKNOWN
+
+
+def judge_same(ours: Estimate, margin: float = MARGIN) -> str:
+    """Judge "no difference": it holds where two one-sided tests at 5 % put the difference within the margin.
+
+    It does not hold where the whole 90 % interval lies beyond the margin.
+    """
+    low, high = ours.interval(0.90)
+    if equivalent(ours, margin) < 0.05:
+        return HOLDS
+    return NOT_HERE if low > margin or high < -margin else UNKNOWN
+
+
+def judge_effect(ours: Estimate, papers: float, margin: float = MARGIN) -> str:
+    """Judge "there is an effect": it holds where the 95 % interval excludes 0 on the paper's side.
+
+    Below half the paper's size it holds weaker. It does not hold where the interval lies on the other side, or where
+    two one-sided tests find the effect smaller than the margin; else our runs cannot tell.
+    """
+    low, high = sorted(bound * (1 if papers > 0 else -1) for bound in ours.interval())
+    if low > 0:
+        return HOLDS if abs(ours.mean) >= abs(papers) / 2 else WEAKER
+    return NOT_HERE if high < 0 or equivalent(ours, margin) < 0.05 else UNKNOWN
+
+
+def _random(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["split"].str.startswith("random")]
+
+
+def _dissimilar(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["split"].str.startswith("natural-manmade")]
+
+
+def _of_random(weights: dict) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
+    return lambda table, _: estimate(contrast(_random(table), weights))
+
+
+def _distance_slope(table: pd.DataFrame, _: CurveOf) -> Estimate:
+    weights = slope("AnB", "base")
+    return estimate(contrast(_dissimilar(table), weights)) - estimate(contrast(_random(table), weights))
+
+
+def _distant_over_random(table: pd.DataFrame, _: CurveOf) -> Estimate:
+    distant = contrast(_dissimilar(table), minus("AnB", "base"))
+    return estimate(distant) - estimate(contrast(table, minus("RnB", "base")))
+
+
+def epochs_to(curve: pd.DataFrame, level: float) -> float | None:
+    """The first moment at which a learning curve reaches an accuracy, in epochs; linear between points, None if never.
+
+    Args:
+        curve: ``epoch`` and ``top1``, in order.
+        level: a fraction of the test images.
+    """
+    epochs, top1 = [0.0, *curve["epoch"]], [0.0, *curve["top1"]]
+    for i in range(1, len(epochs)):
+        if top1[i] >= level:
+            share = (level - top1[i - 1]) / (top1[i] - top1[i - 1])
+            return float(epochs[i - 1] + share * (epochs[i] - epochs[i - 1]))
+    return None
+
+
+def _saved(share: float) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
+    return lambda table, curve_of: estimate(epochs_saved(_random(table), curve_of, share))
+
+
+def epochs_saved(table: pd.DataFrame, curve_of: CurveOf, share: float, family: str = "AnB+") -> pd.DataFrame:
+    """How much sooner transferred networks reach a share of their base's final accuracy, in % of the base's epochs.
+
+    A network that never gets there counts with its whole training. The mean over n, one row per pair, in the form of
+    ``stats.contrast``.
+    """
+    named = table.assign(family=family_names(table))
+    rows = []
+    for pair, runs in named[named["status"] == "ok"].groupby(PAIR, dropna=False, sort=False):
+        base, transferred = (runs.loc[runs["family"] == name, "key"] for name in ("base", family))
+        if len(base) and len(transferred):
+            of_base = curve_of(base.iloc[0])
+            level = share * of_base["top1"].iloc[-1]
+            needed = epochs_to(of_base, level)
+            times = [epochs_to(curve, level) or curve["epoch"].iloc[-1] for curve in map(curve_of, transferred)]
+            rows.append((*pair[:3], 100 * (1 - sum(times) / len(times) / needed), None))
+    return pd.DataFrame(rows, columns=["split", "target", "seed", "value", "scores"])
+
+
+def _over_selffer(table: pd.DataFrame, _: CurveOf) -> Estimate:
+    """AnB+ minus BnB+ of the same target; where no target has both (the paper's logs), each against its own base."""
+    paired = contrast(_random(table), minus("AnB+", "BnB+"))
+    if len(paired):
+        return estimate(paired)
+    first, second = (estimate(contrast(_random(table), minus(name, "base"))) for name in ("AnB+", "BnB+"))
+    return first - second
+
+
+_DIP = plus(minus("BnB", "base", [4, 5]), minus("BnB", "base", [1, 2, 3, 6, 7]), -1.0)
+_LAYER = MARGIN / 6  # of a slope: the margin over the six steps from n = 1 to 7
+CLAIMS: tuple[Claim, ...] = (
+    Claim("1a", "layer 1 transfers without loss", "A1B − base", _of_random(minus("AnB", "base", [1])), "loss"),
+    Claim("1b", "layers 1–2 transfer without loss", "A2B − base", _of_random(minus("AnB", "base", [2])), "loss"),
+    Claim("1c", "layers 1–3 transfer without loss", "A3B − base", _of_random(minus("AnB", "base", [3])), "loss"),
+    Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", _of_random(_DIP)),
+    Claim(
+        "3", "specificity grows with n", "slope of BnB − AnB, a layer", _of_random(slope("BnB", "AnB")), margin=_LAYER
+    ),
+    Claim("4a", "fine-tuned transfer beats scratch", "AnB+ − base, mean", _of_random(minus("AnB+", "base"))),
+    Claim("4b", "and beats its own layers fine-tuned", "AnB+ − BnB+, mean", _over_selffer),
+    Claim("5", "BnB+ does not differ from base", "BnB+ − base, mean", _of_random(minus("BnB+", "base")), "same"),
+    Claim(
+        "6", "distance costs more, the deeper the cut", "slope of AnB − base, − random", _distance_slope, margin=_LAYER
+    ),
+    Claim("7", "even distant features beat random ones", "AnB, distant − RnB", _distant_over_random),
+    Claim("8a", "transfer learns faster, to 90 %", "epochs saved by AnB+, %", _saved(0.9)),
+    Claim("8b", "and to the base's final accuracy", "epochs saved by AnB+, %", _saved(1.0)),
+)
+
+
+def effects(table: pd.DataFrame, curve_of: CurveOf) -> list[Effect]:
+    """Judge every claim by a table of runs.
+
+    Args:
+        table: rows of ``Results.table``: random and dissimilar splits and random filters of one recipe.
+        curve_of: gives a run's learning curve by its key, as ``Results.curve``.
+    """
+    return [Effect(claim, claim.estimate(paper.table(), paper.curve), _try(claim, table, curve_of)) for claim in CLAIMS]
+
+
+def _try(claim: Claim, table: pd.DataFrame, curve_of: CurveOf) -> Estimate | None:
+    try:
+        return claim.estimate(table, curve_of)
+    except TransferlibError:  # no pair has all the runs of this claim yet
+        return None
+
+
+def effects_table(found: list[Effect]) -> pd.DataFrame:
+    """The effects as text, one row per claim, ready to be shown."""
+    rows = [
+        (
+            effect.claim.number,
+            effect.claim.words,
+            effect.claim.measure,
+            str(effect.paper),
+            effect.ours_text,
+            f"{effect.ours.pairs} ({effect.ours.over})" if effect.ours else "",
+            effect.verdict,
+        )
+        for effect in found
+    ]
+    columns = ["", "claim", "measured by (points)", paper.CITATION, "ours [95 %]", "pairs (interval over)", "verdict"]
+    return pd.DataFrame(rows, columns=columns).set_index("")
+
+
+def epochs_table(named: dict[str, pd.DataFrame], shares: Sequence[float] = (0.9, 1.0)) -> pd.DataFrame:
+    """The epochs that each network needs to reach shares of the base's final accuracy, NaN where it never does.
+
+    Args:
+        named: learning curves by name, ``base`` among them.
+        shares: of the base's accuracy at its last epoch.
+    """
+    final = named["base"]["top1"].iloc[-1]
+    columns = {
+        f"epochs to {100 * share:.0f} % of the base": {n: epochs_to(curve, share * final) for n, curve in named.items()}
+        for share in shares
+    }
+    return pd.DataFrame(columns).astype(float).rename_axis("network")

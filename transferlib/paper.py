@@ -1,0 +1,88 @@
+"""The 2014 paper's own numbers: J. Yosinski, J. Clune, Y. Bengio, H. Lipson, NIPS 2014, arXiv 1411.1792.
+
+Read out of the training logs that the authors published with the paper: 148 networks, CaffeNet on ImageNet. Here they
+are rows of the same form as ``Store.table``, so that whatever reads or draws our runs does so with theirs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+import pandas as pd
+
+from transferlib.store import COLUMNS
+from transferlib.treatments import Treatment
+
+CITATION = "Yosinski et al. 2014"
+DATASET, NETWORK = "ImageNet", "CaffeNet"
+EPOCHS = 178  # 450,000 iterations of 256 images, of a half of about 645,000
+_SPLITS = {"natural-vs-man-made": "natural-manmade", "random-filters": "whole", "reduced-data": "whole"}
+_HALVES = {"natural": "A", "man-made": "B", "all-1000": "B"}
+
+
+def _read(name: str) -> pd.DataFrame:
+    return pd.read_csv(files("transferlib") / name)
+
+
+@cache
+def table() -> pd.DataFrame:
+    """The paper's networks as rows of ``Store.table``; ``top1`` is what the paper plots, ``final_top1`` the last point.
+
+    The paper plots the mean of the ten best validation points, an optimistic choice by up to 0.3 points. Random
+    filters and small data were run on all 1000 classes (split ``whole``, target ``B`` for want of a half);
+    the logs have no wall-clock seconds.
+    """
+    runs = _read("paper_runs.csv")
+    rows = pd.DataFrame(
+        {
+            "key": runs["run"],
+            "dataset": DATASET,
+            "resolution": 227,
+            "network": NETWORK,
+            "split": [_split(*row) for row in zip(runs["study"], runs["split"], strict=True)],
+            "source": runs["source"].replace(_HALVES),
+            "target": runs["target"].replace(_HALVES),
+            "treatment": [_treatment(*row) for row in zip(runs["treatment"], runs["n"], strict=True)],
+            "kind": runs["treatment"].str.rstrip("+"),
+            "n": runs["n"],
+            "fine_tuned": runs["treatment"].str.endswith("+"),
+            "seed": 0,
+            "epochs": EPOCHS,
+            "images_per_class": runs["images_per_class"],
+            "recipe": "2014",
+            "top1": runs["top1_mean_of_best_10"],
+            "best_top1": runs["top1_mean_of_best_10"],
+            "status": "ok",
+            "seconds": float("nan"),
+            "device": "K20",
+            "final_top1": runs["top1_final"],
+        }
+    )
+    return rows[[*COLUMNS, "final_top1"]]
+
+
+def _split(study: str, number: float) -> str:
+    return _SPLITS.get(study) or f"random:{number:.0f}"
+
+
+def _treatment(family: str, n: int) -> str:
+    return str(Treatment(family.rstrip("+"), n, family.endswith("+")))  # type: ignore[arg-type]
+
+
+@cache
+def curves() -> pd.DataFrame:
+    """The validation curves: run (a ``key`` of ``table``), iteration (256 images each) and top1 (fraction)."""
+    return _read("paper_curves.csv")
+
+
+def curve(key: str) -> pd.DataFrame:
+    """One network's validation curve with ``epoch`` (of a half's images) and ``top1``, as ``Results.curve`` gives ours.
+
+    Raises:
+        KeyError: for a network that has no log.
+    """
+    rows = curves()[curves()["run"] == key]
+    if rows.empty:
+        raise KeyError(key)
+    return rows.assign(epoch=rows["iteration"] * EPOCHS / 450_000)[["epoch", "top1"]].reset_index(drop=True)

@@ -1,0 +1,203 @@
+"""What a chapter opens: a profile's finished runs, trained first where the store lacks them, and its bases."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import platformdirs
+import torch
+
+from transferlib.data import Catalogue, catalogue
+from transferlib.doctor import profile_seconds
+from transferlib.errors import TransferlibError
+from transferlib.execution import execution
+from transferlib.nets import AlexNet, network
+from transferlib.profiles import Profile, profile
+from transferlib.reporting import clock
+from transferlib.splits import Split, make_split
+from transferlib.store import Store
+from transferlib.study import FamilyPlan, Study, correct_images, run_study
+from transferlib.treatments import Treatment, parse_treatments
+
+PUBLISHED = "published"
+
+
+@dataclass
+class Results:
+    """A profile's finished runs.
+
+    Attributes:
+        profile: the profile that was opened.
+        store: where the runs lie.
+        studies: those parts of the profile that were asked for.
+        table: one row per run, as ``Store.table``, with ``correct``: which test images it gets right, bool (M,).
+    """
+
+    profile: Profile
+    store: Store
+    studies: tuple[Study, ...]
+    table: pd.DataFrame = field(repr=False)
+
+    def part(self, name: str) -> pd.DataFrame:
+        """The rows of one part of the profile; empty where nothing of it is finished."""
+        keys = _keys(self.profile.part(name))
+        return self.table[self.table["key"].isin(keys)].reset_index(drop=True)
+
+    def curve(self, key: str) -> pd.DataFrame:
+        """A run's learning curve: epoch, train_loss, loss (nats) and top1 (fraction), one row per epoch."""
+        record = self.store.get(key)
+        if record is None:
+            raise TransferlibError(f"no run {key} in {self.store.folder}")
+        return pd.DataFrame(record["curve"])
+
+    def base(self, half: str, split: str = "random:0") -> AlexNet:
+        """The trained base of a half, in float32 on the CPU, for looking into; on a profile's main network.
+
+        Raises:
+            TransferlibError: where its weights do not lie in the store.
+        """
+        plan = FamilyPlan(self.profile.studies[0], split, 0, half, (Treatment("base"),))
+        weights = self.store.get_weights(plan.run_keys[0]) or self.store.get_shipped(plan.run_keys[0])
+        if weights is None:
+            raise TransferlibError(f"no weights of {plan} in {self.store.folder}: train it with `transferlib run`")
+        net = AlexNet(network(plan.study.network), classes=weights["layers.7.fc.weight"].shape[0])
+        net.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        return net.eval()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The classes of the profile's main data set."""
+        return catalogue(self.profile.studies[0].dataset)
+
+    def split(self, spec: str) -> Split:
+        """A split of the classes of the profile's main data set."""
+        return make_split(self.catalogue, spec)
+
+    def curves(self, *treatments: str, split: str | None = None, target: str | None = None) -> dict[str, pd.DataFrame]:
+        """The learning curves of some runs of one target by name, those that the store has; see ``curve``.
+
+        Args:
+            treatments: single runs or families, such as ``base`` or ``AnB+``.
+            split, target: the first of the first study by default.
+        """
+        wanted = parse_treatments(",".join(treatments))
+        first = self.studies[0]
+        rows = self.table[(self.table["split"] == (split or first.splits[0])) & (self.table["seed"] == first.seeds[0])]
+        rows = rows[rows["target"] == (target or first.targets[-1])]
+        keys = dict(zip(rows["treatment"], rows["key"], strict=False))
+        return {str(t): self.curve(keys[str(t)]) for t in wanted if str(t) in keys}
+
+    @property
+    def made_on(self) -> str:
+        """The devices that the runs were trained on."""
+        return ", ".join(sorted(self.table["device"].unique()))
+
+
+def _keys(studies: tuple[Study, ...]) -> set[str]:
+    return {key for study in studies for plan in study.families() for key in plan.run_keys}
+
+
+def open_results(
+    name: str, *parts: str, treatments: str | None = None, on_cpu: bool = False, store: Path | None = None
+) -> Results:
+    """Open a profile's results: ``published`` from the store that ships with the book, others trained if need be.
+
+    Args:
+        name: of the profile.
+        parts: which parts of it are needed (``random`` if none is named).
+        treatments: families and runs that are needed, all of the part's by default.
+        on_cpu: whether to train on the CPU what wants a GPU.
+        store: another folder than the profile's own.
+
+    Raises:
+        TransferlibError: for an unknown profile or part, a missing store, or a training that wants a GPU.
+    """
+    chosen = profile(name)
+    studies = tuple(study for part in parts or ("random",) for study in chosen.part(part))
+    if treatments:
+        wanted = parse_treatments(treatments)
+        kept = [(study, tuple(t for t in study.treatments if t in wanted)) for study in studies]
+        studies = tuple(dataclasses.replace(study, treatments=some) for study, some in kept if some)
+    place = Store(store or (published_store() if name == PUBLISHED else own_store(name)))
+    if name != PUBLISHED:
+        _train(chosen, studies, place, on_cpu)
+    return Results(chosen, place, studies, _table(place, studies))
+
+
+def _train(chosen: Profile, studies: tuple[Study, ...], store: Store, on_cpu: bool) -> None:
+    lacking = [key for key in _keys(studies) if store.get(key) is None]
+    if lacking and chosen.wants_gpu and not (on_cpu or torch.cuda.is_available()):
+        length = clock(profile_seconds(chosen, execution()))
+        raise TransferlibError(
+            f"profile {chosen.name} wants a GPU, and there is none: the whole of it takes about {length} here. "
+            "Choose PROFILE = 'published' or 'smoke', or give open_results on_cpu=True to train all the same"
+        )
+    for study in studies if lacking else ():
+        run_study(study, store)
+
+
+def _table(store: Store, studies: tuple[Study, ...]) -> pd.DataFrame:
+    table = store.table()
+    table = table[table["key"].isin(_keys(studies))].reset_index(drop=True)
+    return table.assign(correct=[correct_images(store.get(key)) for key in table["key"]])
+
+
+def own_store(name: str) -> Path:
+    """Where a profile's runs are kept: in TRANSFERLIB_STORE, else in the user's cache folder."""
+    chosen = os.environ.get("TRANSFERLIB_STORE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("transferlib") / "stores" / name
+
+
+def published_store() -> Path:
+    """The store that ships with the book: ``book/results``, beside the notebook or beside the package.
+
+    Raises:
+        TransferlibError: where neither has it.
+    """
+    here = Path.cwd()
+    places = [*(top / "book" / "results" for top in (here, *here.parents, Path(__file__).resolve().parent.parent))]
+    found = next((place for place in places if (place / "runs").is_dir()), None)
+    if found is None:
+        raise TransferlibError(
+            "the published results ship with the book's repository, in book/results, and are not here: clone the "
+            "repository and work inside it, or choose PROFILE = 'smoke' or 'colab' to train your own"
+        )
+    return found
+
+
+def recorded(name: str) -> dict:
+    """A measurement that ships with the published runs, ``speed`` or ``layers``: made once, with what it took.
+
+    Raises:
+        TransferlibError: where it does not ship.
+    """
+    path = published_store() / f"{name}.json"
+    if not path.exists():
+        raise TransferlibError(f"no measurement {name} in {path.parent}: make it as benchmarks/README.md says")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def gain_from_doubling(name: str) -> float | None:
+    """What training a base twice as long gains it, in points, the mean over pairs; None where that was not run.
+
+    Args:
+        name: of a profile; its part ``doubled`` is opened.
+    """
+    if "doubled" not in profile(name).parts:
+        return None
+    short, long = (open_results(name, part, treatments="base").table for part in ("random", "doubled"))
+    pairs = long.merge(short, on=["split", "target", "seed"], suffixes=("", "_short"))
+    return float(100 * (pairs["top1"] - pairs["top1_short"]).mean()) if len(pairs) else None
+
+
+def convergence(gain: float | None) -> str:
+    """The book's rule in words: a base is converged when training it twice as long gains less than a point."""
+    if gain is None:
+        return "training it twice as long was not measured here, so it is not shown to be converged"
+    verdict = "converged, by our rule of one point" if gain < 1 else "not converged, by our rule of one point"
+    return f"trained twice as long it gains {gain:+.1f} points: {verdict}"
