@@ -4,9 +4,29 @@ import pandas as pd
 import pytest
 from small_studies import invented, store_of
 
+from transferlib import paper
 from transferlib.errors import TransferlibError
-from transferlib.plots import MEANING, NUDGE, STYLE, figure_2, figure_3, save_figure
-from transferlib.stats import comparable, with_differences
+from transferlib.plots import (
+    MEANING,
+    NUDGE,
+    STYLE,
+    about,
+    accuracies,
+    beside_paper,
+    both_sides,
+    dial,
+    distances,
+    few_images,
+    figure_2,
+    figure_3,
+    learning_figure,
+    losses,
+    one_panel,
+    parts_of_the_loss,
+    save_figure,
+    show,
+)
+from transferlib.stats import comparable, curves, with_differences
 
 LEVEL = {"base": 0.6, "BnB": 0.55, "BnB+": 0.61, "AnB": 0.5, "AnB+": 0.62, "RnB": 0.3}
 
@@ -195,3 +215,155 @@ def test_the_larger_group_is_comparable(tmp_path, other):
     assert comparable(store_of(tmp_path / "a", *many, *few).table())["top1"].tolist() == [0.3] * 3
     few += [invented(f"A{n}B", 0.4, **other) for n in (3, 4)]
     assert comparable(store_of(tmp_path / "b", *many, *few).table())["top1"].tolist() == [0.4] * 4
+
+
+# --- panels ---
+
+
+def drawn(figure, axis=0):
+    return figure.axes[axis]
+
+
+def bars(ax, label) -> dict[int, tuple[float, float, float]]:
+    """An interval line's points by n: low, mean, high."""
+    (found,) = [one for one in ax.containers if one.get_label() == label]
+    x, y = found.lines[0].get_data()
+    segments = found.lines[2][0].get_segments()
+    return {round(float(n)): (float(s[0][1]), float(m), float(s[1][1])) for n, m, s in zip(x, y, segments, strict=True)}
+
+
+def said(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+PANELS = {
+    "accuracies": accuracies("BnB", "AnB", "BnB+", "AnB+"),
+    "losses": losses("BnB", "AnB", "BnB+", "AnB+"),
+    "parts_of_the_loss": parts_of_the_loss,
+    "distances": distances,
+    "both_sides": both_sides,
+}
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_panel_draws_the_papers_runs_and_a_small_table(table, name):
+    left, right = beside_paper(PANELS[name], table).axes
+    for ax in (left, right):
+        assert ax.get_legend_handles_labels()[1]
+        assert "no such run yet" not in said(ax)
+        assert ax.get_xlabel().startswith("n: layers copied")
+    assert left.get_title(loc="left") == "Yosinski et al. 2014: ImageNet, CaffeNet"
+    assert right.get_title(loc="left") == f"ours: {about(table)}"
+
+
+@pytest.mark.parametrize("name", [*PANELS, "dial", "few_images"])
+def test_a_panel_without_its_runs_says_so(tmp_path, name):
+    bare = store_of(tmp_path, invented("base", 0.6), invented("A3B", 0.5, "random:9", "A")).table()
+    bare = bare[bare["kind"] == "base"] if name not in ("both_sides", "dial", "few_images") else bare
+    panel = {"dial": dial("A2B"), "few_images": few_images("A5B")}.get(name) or PANELS[name]
+    ax = drawn(one_panel(panel, bare))
+    assert said(ax) == ["no such run yet"]
+    assert ax.get_legend() is None
+
+
+def test_accuracies_are_every_runs_and_a_base_without_transfer_is_left_out(table, tmp_path):
+    source_only = store_of(tmp_path / "source", invented("base", 0.99, "random:5", "A")).table()
+    ax = drawn(one_panel(accuracies("AnB"), pd.concat([table, source_only], ignore_index=True)))
+    random = table[table["split"].str.startswith("random")]
+    for name in ("base", "AnB"):
+        rows = of_family(random, name)
+        expected = sorted((round(r.n + NUDGE.get(name, 0), 3), round(100 * r.top1, 4)) for r in rows.itertuples())
+        assert points(ax, MEANING[name]) == expected
+
+
+def test_losses_are_the_paired_differences_with_their_interval(table):
+    found = bars(drawn(one_panel(losses("BnB", "AnB"), table)), MEANING["AnB"])
+    expected = curves(table[table["split"].str.startswith("random")], "AnB")
+    assert sorted(found) == expected["n"].tolist() == [1, 4, 7]
+    for row in expected.itertuples():
+        assert found[row.n] == pytest.approx((row.low, row.mean, row.high))
+        assert row.mean == pytest.approx(100 * (LEVEL["AnB"] - LEVEL["base"] - 0.013 * row.n))
+
+
+def test_the_papers_losses_are_where_the_paper_has_them():
+    found = bars(drawn(beside_paper(losses("AnB"), paper.table())), MEANING["AnB"])
+    assert [found[n][1] for n in range(1, 8)] == pytest.approx(
+        [0.31, -0.12, -0.62, -2.53, -4.71, -4.45, -8.26], abs=0.006
+    )
+
+
+def test_the_parts_of_the_loss_are_those_of_the_decomposition(table):
+    ax = drawn(one_panel(parts_of_the_loss, table))
+    assert bars(ax, "lost to specificity")[4][1] == pytest.approx(100 * (LEVEL["BnB"] - LEVEL["AnB"]))
+    assert bars(ax, "gained by transfer")[4][1] == pytest.approx(100 * (LEVEL["AnB+"] - LEVEL["BnB+"]))
+    cut = {n: 100 * (LEVEL["base"] - LEVEL["BnB"] + 0.013 * n) for n in (1, 4, 7)}
+    assert {n: mean for n, (_, mean, _) in bars(ax, "lost to broken co-adaptation").items()} == pytest.approx(cut)
+
+
+def test_distances_hold_random_halves_dissimilar_ones_and_random_filters_apart(table):
+    ax = drawn(one_panel(distances, table))
+    lost = {n: 100 * (LEVEL["AnB"] - LEVEL["base"] - 0.013 * n) for n in (1, 4, 7)}
+    for label, shift in (("AnB, random halves", 0), ("AnB, natural and man-made", 0), ("RnB, random filters", -20)):
+        means = {n: mean for n, (_, mean, _) in bars(ax, label).items()}
+        assert means == pytest.approx({n: loss + shift for n, loss in lost.items()})
+
+
+def test_both_sides_begin_at_the_base(table):
+    ax = drawn(one_panel(both_sides, table))
+    for target, label in (("A", "target natural"), ("B", "target man-made")):
+        rows = table[(table["split"] == "natural-manmade") & (table["target"] == target)]
+        assert line(ax, label) == pytest.approx({r.n: 100 * r.top1 for r in rows.itertuples()})
+
+
+def ranges(ax, label) -> dict[float, tuple[float, float, float]]:
+    (found,) = [one for one in ax.containers if one.get_label() == label]
+    x, y = found.lines[0].get_data()
+    segments = found.lines[2][0].get_segments()
+    return {float(n): (float(s[0][1]), float(m), float(s[1][1])) for n, m, s in zip(x, y, segments, strict=True)}
+
+
+def test_the_dial_shows_mean_and_range_over_seeds(tmp_path):
+    records = []
+    for similarity in (1.0, 0.0):
+        for seed, base in enumerate((0.6, 0.5)):
+            how = {"split": f"similarity:{similarity}", "seed": seed}
+            lost = 0.05 * (1 - similarity) + 0.01 * seed
+            records += [invented("base", base, **how), invented("A5B", round(base - lost, 4), **how)]
+    ax = drawn(one_panel(dial("A2B", "A5B"), store_of(tmp_path, *records).table()))
+    assert ranges(ax, "A5B") == {1.0: pytest.approx((-1, -0.5, 0)), 0.0: pytest.approx((-6, -5.5, -5))}
+    assert ax.xaxis_inverted()
+    assert "A2B" not in ax.get_legend_handles_labels()[1]
+
+
+def test_few_images_are_held_against_the_base_of_as_many(tmp_path):
+    records = []
+    for count in (25, 100):
+        how = {"images_per_class": count, "split": "random:0"}
+        records += [invented("base", 0.2 + count / 1000, **how), invented("A5B", 0.25 + count / 1000, **how)]
+        records += [invented("A5B", 0.01, **(how | {"images_per_class": 7}))] * (count == 25)  # has no base
+    ax = drawn(one_panel(few_images("A5B"), store_of(tmp_path, *records).table()))
+    assert ranges(ax, "A5B") == {25.0: pytest.approx((5, 5, 5)), 100.0: pytest.approx((5, 5, 5))}
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["25", "100"]
+
+
+def test_learning_curves_are_in_percent_and_the_base_in_its_own_style():
+    curve = pd.DataFrame({"epoch": [1, 2], "top1": [0.1, 0.3]})
+    ax = drawn(learning_figure({"base": curve, "A1B+": curve, "A7B+": curve}, "a title"))
+    assert line(ax, "A1B+") == {1: 10.0, 2: 30.0}
+    by_name = {one.get_label(): one for one in ax.lines}
+    assert by_name["base"].get_color() == STYLE["base"][0]
+    assert len({one.get_color() for one in ax.lines}) == len({one.get_linestyle() for one in ax.lines}) == 3
+    assert ax.get_title(loc="left") == "a title"
+
+
+def test_a_figure_is_shown_as_svg_or_as_a_picture_of_its_width(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    figure = learning_figure({"base": pd.DataFrame({"epoch": [1, 2], "top1": [0.1, 0.3]})}, "")
+    show(figure)
+    show(figure)
+    show(figure, "png")
+    assert shown[0]._repr_svg_().startswith("<svg")
+    assert shown[0]._repr_svg_() == shown[1]._repr_svg_()
+    assert shown[2].data.startswith(b"\x89PNG")
+    assert shown[2].width == 8 * 96

@@ -1,16 +1,24 @@
-"""The paper's figures 2 and 3 from a table of runs; one colour and one marker per treatment throughout the book."""
+"""Figures from a table of runs: panels, which draw on an axis, and the paper's figures 2 and 3, made of them.
+
+One colour and one marker per treatment throughout the book. Every panel draws the paper's own runs as well
+(``transferlib.paper.table``), so ``beside_paper`` puts any of them beside ours.
+"""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from transferlib import paper
 from transferlib.errors import TransferlibError
-from transferlib.stats import comparable, with_differences
+from transferlib.stats import comparable, curves, decomposition, family_names, with_differences
 from transferlib.treatments import DEPTHS
 
 # Okabe and Ito's colours, told apart with any colour vision; the marker tells them apart without colour
@@ -38,11 +46,6 @@ EFFECTS = {
     "AnB": (4, 7, "features too specific"),
     "AnB+": (5, 5, "transfer helps generalisation"),
 }
-
-
-def family_names(table: pd.DataFrame) -> pd.Series:
-    """The family of each row in the paper's notation, such as ``AnB+``."""
-    return table["kind"] + table["fine_tuned"].map({True: "+", False: ""})
 
 
 def _sheet(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -147,7 +150,7 @@ def figure_3(table: pd.DataFrame) -> Figure:
         raise TransferlibError("figure 3 needs AnB on natural-manmade halves, or RnB: run one of them first")
     figure, axes = _sheet(2, 2, 7.6)
     _dissimilar(axes[0], table[dissimilar])
-    _random_filters(axes[1], table[table["split"].str.startswith("random")])
+    _random_filters(axes[1], table)
     bottom = _merged(figure, axes[2:])
     _losses(bottom, table, dissimilar, frozen)
     figure.suptitle(note, fontsize=9, x=0.01, ha="left")
@@ -218,7 +221,270 @@ def _losses(ax: Axes, table: pd.DataFrame, dissimilar: pd.Series, frozen: pd.Ser
     ax.legend(fontsize=8, frameon=False)
 
 
+# --- panels ---
+
+Panel = Callable[[Axes, pd.DataFrame], None]
+DASHES: Sequence[object] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
+
+
+def one_panel(panel: Panel, table: pd.DataFrame, height: float = 4.0) -> Figure:
+    """A figure of one panel, with what it was made of as its title."""
+    figure = Figure(figsize=(8.0, height), layout="constrained")
+    _draw(figure.subplots(), panel, table, about(table))
+    return figure
+
+
+def beside_paper(panel: Panel, table: pd.DataFrame, height: float = 4.2) -> Figure:
+    """The paper's own numbers (left) and ours (right), each on its own scale: data, network and length differ."""
+    figure = Figure(figsize=(10.0, height), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw(left, panel, paper.table(), f"{paper.CITATION}: ImageNet, CaffeNet")
+    _draw(right, panel, table, f"ours: {about(table)}")
+    return figure
+
+
+def _draw(ax: Axes, panel: Panel, table: pd.DataFrame, title: str) -> None:
+    ax.grid(axis="y", alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_title(title, fontsize=9, loc="left")
+    panel(ax, table)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=8, framealpha=0.8, edgecolor="none")
+    else:  # whatever shows runs has a label; the base's line alone shows none
+        ax.text(0.5, 0.5, "no such run yet", ha="center", va="center", transform=ax.transAxes)
+
+
+def about(table: pd.DataFrame) -> str:
+    """What a table's runs were made of, in a line, with those that failed."""
+    return _sound(table)[1] if len(table) else "not in the store yet"
+
+
+def random_splits(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs on random halves, without random filters, of the largest comparable set."""
+    rows = table[table["split"].str.startswith("random") & (table["kind"] != "RnB")]
+    return comparable(rows) if len(rows) else rows
+
+
+def accuracies(*families: str) -> Panel:
+    """Panel: the top-1 of every run on random halves against n, a line through the means; ``base`` is drawn at 0."""
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        table = _with_targets(random_splits(table))
+        table = table.assign(family=family_names(table), percent=100 * table["top1"])
+        for name in ("base", *families):
+            rows = table[table["family"] == name]
+            if len(rows):
+                _points(ax, rows, name, "percent")
+                if name != "base":
+                    _line(ax, rows, name, "percent", marker="", label=None)
+        base = table.loc[table["family"] == "base", "percent"].mean()
+        ax.axhline(base, color=STYLE["base"][0], linewidth=1, linestyle=":", zorder=1)
+        _n_axis(ax, "top-1 accuracy (%)", zero=True)
+
+    return draw
+
+
+def _with_targets(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the bases of targets that have no transfer run: they would be compared with nothing."""
+    targets = table.loc[table["kind"] != "base", ["split", "target"]].drop_duplicates()
+    return table.merge(targets, on=["split", "target"])
+
+
+def _n_axis(ax: Axes, label: str, zero: bool = False) -> None:
+    ax.set_xticks([0, *DEPTHS] if zero else list(DEPTHS))
+    ax.set_xlabel("n: layers copied")
+    ax.set_ylabel(label)
+
+
+def losses(*families: str) -> Panel:
+    """Panel: families minus base on random halves, the mean over pairs at each n with its 95 % interval."""
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
+        for name in families:
+            _interval_line(ax, curves(random_splits(table), name), *STYLE[name], MEANING[name], NUDGE.get(name, 0.0))
+        _n_axis(ax, "top-1 minus base (points)")
+
+    return draw
+
+
+def _interval_line(
+    ax: Axes, rows: pd.DataFrame, colour: str, marker: str, label: str, nudge: float = 0.0, dash: object = "-"
+) -> None:
+    if rows.empty:
+        return
+    bars = [(rows["mean"] - rows["low"]).fillna(0), (rows["high"] - rows["mean"]).fillna(0)]
+    ax.errorbar(
+        rows["n"] + nudge,
+        rows["mean"],
+        bars,
+        color=colour,
+        marker=marker,
+        linestyle=dash,
+        capsize=3,
+        linewidth=1.5,
+        elinewidth=1,
+        label=label,
+    )
+
+
+PARTS = {  # of the decomposition: the colour and marker of the treatment that brings it in
+    "lost to broken co-adaptation": (STYLE["BnB"], "-"),
+    "lost to specificity": (STYLE["AnB"], "-"),
+    "gained by transfer": (STYLE["AnB+"], "--"),
+}
+
+
+def parts_of_the_loss(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: the paper's decomposition against n, with 95 % intervals."""
+    rows = decomposition(random_splits(table))
+    ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
+    for name, ((colour, marker), dash) in PARTS.items():
+        _interval_line(ax, rows[rows["part"] == name], colour, marker, name, dash=dash)
+    _n_axis(ax, "points of top-1")
+
+
+def distances(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: AnB minus base on random and on dissimilar halves, and random filters, with 95 % intervals."""
+    table = comparable(table) if len(table) else table
+    dissimilar = table["split"].str.startswith("natural-manmade")
+    ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
+    _interval_line(ax, curves(table[~dissimilar], "AnB"), *STYLE["AnB"], "AnB, random halves", -0.06)
+    _interval_line(ax, curves(table[dissimilar], "AnB"), *STYLE["AnB"], "AnB, natural and man-made", 0.0, "--")
+    _interval_line(ax, curves(table, "RnB"), *STYLE["RnB"], "RnB, random filters", 0.06, ":")
+    _n_axis(ax, "top-1 minus base (points)")
+
+
+def both_sides(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: the accuracy of AnB on natural and on man-made targets against n; n = 0 is the base."""
+    table = table[table["split"].str.startswith("natural-manmade")]
+    table = table.assign(family=family_names(table), percent=100 * table["top1"])
+    for target, (name, dash) in SIDES.items():
+        rows = table[(table["target"] == target) & table["family"].isin(["base", "AnB"])]
+        if len(rows):
+            _line(ax, rows, "AnB", "percent", linestyle=dash, label=f"target {name}")
+    _n_axis(ax, "top-1 accuracy (%)", zero=True)
+
+
+def similarity_of_rows(table: pd.DataFrame) -> pd.Series:
+    """The dial's position of each row on a ``similarity:X`` split."""
+    return table["split"].str.removeprefix("similarity:").astype(float)
+
+
+def dial(*treatments: str) -> Panel:
+    """Panel: treatments minus base against the similarity of the halves of ``shapes``, mean and range over seeds."""
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        rows = with_differences(table[table["split"].str.startswith("similarity:")])
+        rows = rows.assign(similarity=similarity_of_rows(rows))
+        for i, name in enumerate(treatments):
+            _range_line(ax, rows[rows["treatment"] == name].groupby("similarity")["difference"], name, i)
+        ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
+        ax.invert_xaxis()
+        ax.set_xlabel("similarity of the halves: from alike (1) to apart (0)")
+        ax.set_ylabel("top-1 minus base (points)")
+
+    return draw
+
+
+MARKERS = ("o", "D", "s", "^", "v", "P", "X")
+
+
+def _range_line(ax: Axes, groups: object, label: str, i: int) -> None:
+    found = groups.agg(["mean", "min", "max"])  # type: ignore[attr-defined]
+    if len(found):
+        colour = matplotlib.colormaps["cividis"](i / 6 * 0.9)
+        bars = [found["mean"] - found["min"], found["max"] - found["mean"]]
+        ax.errorbar(
+            found.index, found["mean"], bars, color=colour, marker=MARKERS[i % 7], linestyle=DASHES[i % 7],
+            capsize=3, elinewidth=1, label=label,
+        )  # fmt: skip
+
+
+def few_images(*treatments: str) -> Panel:
+    """Panel: treatments minus the base trained on as many images of each class, against that number."""
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        rows = with_differences(table).dropna(subset="images_per_class")
+        if rows.empty:
+            return
+        for i, name in enumerate(treatments):
+            _range_line(ax, rows[rows["treatment"] == name].groupby("images_per_class")["difference"], name, i)
+        ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
+        ax.set_xscale("log")
+        counts = sorted(rows["images_per_class"].unique())
+        ax.set_xticks(counts, [f"{count:.0f}" for count in counts])
+        ax.minorticks_off()
+        ax.set_xlabel("training images of each class")
+        ax.set_ylabel("top-1 minus base (points)")
+
+    return draw
+
+
+def learning(ax: Axes, named: Mapping[str, pd.DataFrame]) -> None:
+    """Draw learning curves, accuracy against epoch; ``base`` in its own style, the others from dark to light.
+
+    Args:
+        ax: where to.
+        named: by label, each with ``epoch`` and ``top1`` (fraction).
+    """
+    others = [name for name in named if not name.startswith("base")]
+    for name, curve in named.items():
+        if name.startswith("base"):
+            style = {"color": STYLE["base"][0], "linestyle": ":", "linewidth": 2.0}
+        else:
+            i = others.index(name)
+            colour = matplotlib.colormaps["cividis"](0.9 * i / max(len(others) - 1, 1))
+            style = {"color": colour, "linestyle": DASHES[i % 7], "linewidth": 1.4}
+        ax.plot(curve["epoch"], 100 * curve["top1"], label=name, **style)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("top-1 accuracy (%)")
+
+
+def learning_figure(named: Mapping[str, pd.DataFrame], title: str, height: float = 4.0) -> Figure:
+    """A figure of learning curves; see ``learning``."""
+    figure = Figure(figsize=(8.0, height), layout="constrained")
+    _draw(figure.subplots(), lambda ax, _: learning(ax, named), pd.DataFrame(), title)
+    return figure
+
+
 FIGURES = {2: figure_2, 3: figure_3}
+
+
+def figure_width(paired: float, unpaired: float, images: int) -> Figure:
+    """Half the width of the interval of a difference against the number of test images, by the square-root law.
+
+    Args:
+        paired, unpaired: half widths in points at ``images`` test images; see ``stats.half_widths``.
+    """
+    counts = np.geomspace(500, 100_000, 50)
+    figure = Figure(figsize=(8.0, 3.6), layout="constrained")
+    ax = figure.subplots()
+    for width, label, dash in ((unpaired, "unpaired", "--"), (paired, "paired: the same images", "-")):
+        ax.loglog(counts, width * np.sqrt(images / counts), dash, color=STYLE["AnB"][0], label=label)
+    ax.axhline(1, color=STYLE["base"][0], linewidth=1, linestyle=":")
+    ax.set_xlabel("test images")
+    ax.set_ylabel("± points (95 %)")
+    ax.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def show(figure: Figure, kind: str = "svg") -> None:
+    """Show a figure on a chapter's page: ``svg`` for charts, ``png`` for pictures; same runs, same bytes."""
+    from IPython.display import SVG, Image, display
+
+    display(SVG(_rendered(figure, kind)) if kind == "svg" else Image(_rendered(figure, kind), width=_width(figure)))
+
+
+def _width(figure: Figure) -> int:
+    return round(figure.get_size_inches()[0] * 96)
+
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "transferlib"}):
+        figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
+    return buffer.getvalue()
 
 
 def save_figure(table: pd.DataFrame, number: int, path: Path) -> None:
@@ -231,7 +497,4 @@ def save_figure(table: pd.DataFrame, number: int, path: Path) -> None:
         raise TransferlibError(f"expected figure 2 or 3, got {number}")
     if path.suffix not in (".png", ".svg"):
         raise TransferlibError(f"expected a .png or .svg file, got {path.name}")
-    figure = FIGURES[number](table)
-    metadata = {"Date": None} if path.suffix == ".svg" else {}
-    with matplotlib.rc_context({"svg.hashsalt": "transferlib"}):
-        figure.savefig(path, dpi=150, metadata=metadata)
+    path.write_bytes(_rendered(FIGURES[number](table), path.suffix[1:]))

@@ -1,0 +1,104 @@
+"""How general is each layer: one plain result of probes, concepts and similarities for a pair of bases (chapter 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+import torch
+
+from transferlib.attribution.concepts import concept_separability, concept_sets
+from transferlib.attribution.probes import GRID, Labelled, probe
+from transferlib.attribution.similarity import BATCH, cka_matrix
+from transferlib.data import Dataset
+from transferlib.nets import AlexNet
+from transferlib.splits import make_split
+from transferlib.study import class_rows, versions
+from transferlib.train import fresh_network
+
+FORMAT = 1
+HALVES = ("A", "B")
+
+
+def class_sets(dataset: Dataset, split: str) -> dict[str, tuple[Labelled, Labelled]]:
+    """The images of a data set's halves: ``A`` and ``B`` → (training, test), each (pixels, labels)."""
+    halves = make_split(dataset, split)
+    sets = {}
+    for half in HALVES:
+        members = [dataset.classes.index(name) for name in halves.half(half)]
+        parts = []
+        for images in (dataset.train, dataset.val):
+            rows = class_rows(images.labels, members, None, half)
+            parts.append((np.asarray(images.pixels[rows]), images.labels[rows]))
+        sets[half] = tuple(parts)
+    return sets
+
+
+def layer_measures(
+    net_a: AlexNet,
+    net_b: AlexNet,
+    sets: Mapping[str, tuple[Labelled, Labelled]],
+    *,
+    per_class: int = 200,
+    concept_images: int = 400,
+    cka_images: int = 2000,
+    seed: int = 0,
+) -> dict:
+    """Measure what the layers of base A and base B know, with an untrained network beside them.
+
+    Args:
+        net_a, net_b: the bases of the two halves.
+        sets: of ``class_sets``.
+        per_class: training images of each class for the probes, at most.
+        concept_images: of each concept.
+        cka_images: test images for CKA, half from each half's classes, at most.
+        seed: of all draws.
+
+    Returns:
+        Plain values, for JSON: ``probes`` (rows of ``probe`` with ``network`` and ``classes``), ``concepts`` (rows of
+        ``concept_separability`` with ``network``), ``cka`` (``A, B``, ``A, untrained`` and ``B, untrained``, each 8 × 8
+        lists) and ``made_of``.
+    """
+    untrained = fresh_network(net_a.spec, net_a.classes, (seed, "untrained"), torch.device("cpu"))
+    nets = {"A": net_a, "B": net_b, "untrained": untrained}
+    drawn = concept_sets(net_a.spec.resolution, concept_images, seed)
+    probes = [
+        probe(net, *sets[half], per_class=per_class, seed=seed).assign(network=name, classes=half)
+        for name, net in nets.items()
+        for half in HALVES
+    ]
+    concepts = [concept_separability(net, drawn, seed).assign(network=name) for name, net in nets.items()]
+    pixels = _some([sets[half][1][0] for half in HALVES], cka_images // 2, seed)
+    pairs = (("A", "B"), ("A", "untrained"), ("B", "untrained"))
+    return {
+        "probes": _rows(probes),
+        "concepts": _rows(concepts),
+        "cka": {f"{one}, {other}": cka_matrix(nets[one], nets[other], pixels).tolist() for one, other in pairs},
+        "made_of": {
+            "format": FORMAT,
+            "network": net_a.spec.name,
+            "seed": seed,
+            "probe": {
+                "per_class": per_class,
+                "grid": GRID,
+                "classes": {half: len(np.unique(sets[half][0][1])) for half in HALVES},
+                "test_images": {half: len(sets[half][1][1]) for half in HALVES},
+            },
+            "concepts": {"images_per_concept": concept_images},
+            "cka": {"images": len(pixels), "estimator": "linear, unbiased, minibatch", "batch": BATCH},
+            "versions": versions() | {"captum": version("captum")},
+        },
+    }
+
+
+def _some(sets: list[np.ndarray], count: int, seed: int) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    chosen = np.concatenate([pixels[draw.permutation(len(pixels))[:count]] for pixels in sets])
+    return chosen[draw.permutation(len(chosen))]
+
+
+def _rows(tables: list[pd.DataFrame]) -> list[dict]:
+    rows = pd.concat(tables).to_dict("records")
+    return [{name: round(v, 6) if isinstance(v, float) else v for name, v in row.items()} for row in rows]

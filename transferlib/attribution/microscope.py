@@ -1,0 +1,403 @@
+"""What a layer answers to in one picture: five methods, each with what it shows and what it cannot show.
+
+All pictures go through Captum in float32, on a network in evaluation mode, which they leave as it was. A network's
+input is normalised, so that zeros are a picture of the mean colour: they stand for "nothing there".
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+import torch
+from captum.attr import (
+    LayerActivation,
+    LayerAttribution,
+    LayerConductance,
+    LayerGradCam,
+    LayerGradientXActivation,
+    NeuronFeatureAblation,
+    NeuronGuidedBackprop,
+)
+from PIL import Image
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from transferlib.attribution.photographs import square
+from transferlib.errors import TransferlibError
+from transferlib.nets import LAYERS, AlexNet, NetworkSpec
+from transferlib.train import fresh_network, to_input
+from transferlib.treatments import DEPTHS
+
+if TYPE_CHECKING:
+    from transferlib.widgets import Explorer, Frame
+
+CONDUCTANCE_STEPS = 25
+PATCHES = 8  # a side: ablation covers one of 8 x 8 patches at a time
+PANEL = 320  # pixels: a side of each of the two pictures of a frame
+CPU = torch.device("cpu")
+
+
+# --- pictures in, units and their fields ---
+
+
+def as_input(pictures: Sequence[np.ndarray], spec: NetworkSpec) -> Tensor:
+    """Pictures, uint8 (H, W, 3) of any size, as a network's input, float32 (B, 3, R, R): their central squares."""
+    pixels = np.stack([square(picture, spec.resolution) for picture in pictures])
+    return to_input(torch.from_numpy(pixels), spec, CPU).contiguous()
+
+
+def crops(picture: np.ndarray, side: int, count: int, seed: int = 0) -> np.ndarray:
+    """Random squares of a picture, from a quarter of its shorter side up to all of it, uint8 (count, side, side, 3).
+
+    One photograph becomes a set of images that may be shown.
+    """
+    draw, short = np.random.default_rng(seed), min(picture.shape[:2])
+    cuts = []
+    for _ in range(count):
+        size = int(draw.integers(max(1, short // 4), short + 1))
+        top, left = (int(draw.integers(0, length - size + 1)) for length in picture.shape[:2])
+        cuts.append(square(picture[top : top + size, left : left + size], side))
+    return np.stack(cuts)
+
+
+def _layer(net: AlexNet, n: int) -> nn.Module:
+    if not 1 <= n <= LAYERS:
+        raise TransferlibError(f"expected layer in 1..{LAYERS}, got {n}")
+    if net.training:
+        raise TransferlibError("expected a network in evaluation mode: call its eval() first")
+    return net.layers[n - 1]
+
+
+def _activation(net: AlexNet, images: Tensor, n: int) -> Tensor:
+    with torch.no_grad():
+        return LayerActivation(net, _layer(net, n)).attribute(images)
+
+
+def strongest_units(net: AlexNet, images: Tensor, n: int, count: int = 1) -> Tensor:
+    """The units of layer ``n`` (channels of a convolution) that answer most strongly to each image.
+
+    Args:
+        net: in evaluation mode.
+        images: (B, 3, R, R), normalised.
+        n: the layer, 1..8.
+        count: how many units.
+
+    Returns:
+        int64 (B, count), strongest first; a channel counts by its largest value at any position.
+    """
+    answers = _activation(net, images, n)
+    return answers.reshape(*answers.shape[:2], -1).amax(2).topk(count).indices
+
+
+def first_guess(net: AlexNet, image: Tensor) -> tuple[int, float]:
+    """The class that a network thinks most likely for one image (1, 3, R, R), and how likely it thinks it."""
+    with torch.no_grad():
+        chances = net(image).softmax(1)[0]
+    return int(chances.argmax()), float(chances.max())
+
+
+def _strongest_place(net: AlexNet, image: Tensor, n: int) -> tuple[int, ...]:
+    """The strongest unit of a layer for one image, with the position at which it is strongest."""
+    answer = _activation(net, image, n)[0]
+    return tuple(int(i) for i in np.unravel_index(int(answer.argmax()), answer.shape))
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Which pixels a unit can see: the one at position i those from ``start + i * step``, ``size`` of them.
+
+    What lies outside of the picture is padding.
+    """
+
+    size: int
+    step: int
+    start: int
+
+
+def receptive_field(spec: NetworkSpec, n: int) -> ReceptiveField:
+    """The receptive field of a unit of layer ``n`` (1..8), its pooling included; from layer 6 on the whole picture.
+
+    >>> from transferlib.nets import network
+    >>> receptive_field(network("caffenet"), 1)
+    ReceptiveField(size=19, step=8, start=0)
+    """
+    if not 1 <= n <= LAYERS:
+        raise TransferlibError(f"expected layer in 1..{LAYERS}, got {n}")
+    if n > len(spec.convs):
+        return ReceptiveField(spec.resolution, 0, 0)
+    size, step, start = 1, 1, 0
+    for conv in spec.convs[:n]:
+        pool = [(conv.pool[0], 2, conv.pool[1])] if conv.pool else []
+        for kernel, stride, padding in [(conv.kernel, conv.stride, conv.padding), *pool]:
+            start -= padding * step
+            size += (kernel - 1) * step
+            step *= stride
+    return ReceptiveField(size, step, start)
+
+
+def top_patches(net: AlexNet, pixels: np.ndarray, n: int, unit: int, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """What a unit answers to most: one patch from each of the images that excite it most, cut to its receptive field.
+
+    Args:
+        net: in evaluation mode.
+        pixels: uint8 (N, R, R, 3) of the network's resolution; images that may be shown.
+        n: the layer, 1..8.
+        unit: its number in the layer.
+        count: how many patches.
+
+    Returns:
+        The patches, uint8 (count, size, size, 3), mid-grey beyond the picture's edge, or the whole picture where the
+        field is no smaller; and the unit's values.
+    """
+    images = to_input(torch.from_numpy(np.ascontiguousarray(pixels)), net.spec, CPU)
+    answers = _activation(net, images, n)[:, unit].reshape(len(images), -1)
+    best = answers.amax(1).topk(min(count, len(pixels)))
+    side, field = round(answers.shape[1] ** 0.5), receptive_field(net.spec, n)
+    patches = []
+    for image in best.indices.tolist():
+        row, column = divmod(int(answers[image].argmax()), side)
+        patches.append(_cut(pixels[image], field, row, column))
+    return np.stack(patches), best.values.numpy()
+
+
+def _cut(picture: np.ndarray, field: ReceptiveField, row: int, column: int) -> np.ndarray:
+    if field.size >= len(picture):
+        return picture
+    margin = field.size
+    wide = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=128)
+    top, left = (margin + field.start + at * field.step for at in (row, column))
+    return wide[top : top + field.size, left : left + field.size]
+
+
+# --- the methods ---
+
+See = Callable[[AlexNet, Tensor, int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to look at layer ``n`` of a network through one image.
+
+    ``see(net, image, n, target)`` takes the image as (1, 3, R, R), the layer as 1..8 and the class in question, and
+    gives float32 in -1..1, scaled by its largest size: (R, R), a map over the image; (R, R, 3), a picture; or
+    (rows, columns), one cell for each unit of a layer that has no positions (6 to 8; cells left over are 0).
+    """
+
+    see: See
+    shows: str
+    cannot_show: str
+
+
+def _scaled(values: Tensor) -> np.ndarray:
+    return (values / values.abs().max().clamp_min(1e-12)).detach().float().numpy()
+
+
+def _laid_out(values: Tensor, side: int) -> np.ndarray:
+    """A map at the image's size, without smoothing, as coarse as it is; or the units as cells of a rectangle."""
+    if values.dim() == 4:
+        return _scaled(LayerAttribution.interpolate(values, (side, side), "nearest")[0, 0])
+    units = values.flatten()
+    columns = int(np.ceil(np.sqrt(len(units))))
+    cells = units.new_zeros(-(-len(units) // columns) * columns)
+    cells[: len(units)] = units
+    return _scaled(cells.view(-1, columns))
+
+
+def _see_activation(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+    answer = _activation(net, image, n)
+    if answer.dim() == 4:
+        answer = answer[:, _strongest_place(net, image, n)[:1]]
+    return _laid_out(answer, image.shape[-1])
+
+
+def _see_guided(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+    place = _strongest_place(net, image, n)
+    with warnings.catch_warnings():  # Captum announces the hooks that it removes again
+        warnings.simplefilter("ignore", UserWarning)
+        found = NeuronGuidedBackprop(net, _layer(net, n)).attribute(image, place)
+    return _scaled(found[0].permute(1, 2, 0))
+
+
+def _see_gradcam(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+    """Selvaraju et al. (2017), the negative part cut off as there; units of layers 6 to 8 are not summed."""
+    if n > len(net.spec.convs):
+        return _laid_out(LayerGradientXActivation(net, _layer(net, n)).attribute(image, target), image.shape[-1])
+    found = LayerGradCam(net, _layer(net, n)).attribute(image, target, relu_attributions=True)
+    return _laid_out(found, image.shape[-1])
+
+
+def _see_conductance(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+    found = LayerConductance(net, _layer(net, n)).attribute(image, target=target, n_steps=CONDUCTANCE_STEPS)
+    return _laid_out(found.sum(1, keepdim=True) if found.dim() == 4 else found, image.shape[-1])
+
+
+def _see_ablation(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+    side = image.shape[-1]
+    cell = torch.arange(side) * PATCHES // side
+    patches = (cell[:, None] * PATCHES + cell)[None, None]
+    place = _strongest_place(net, image, n)
+    method = NeuronFeatureAblation(net, _layer(net, n))
+    with torch.no_grad():
+        found = method.attribute(image, place, feature_mask=patches, perturbations_per_eval=PATCHES**2)
+    return _scaled(found[0, 0])
+
+
+METHODS: dict[str, Method] = {
+    "activation": Method(
+        _see_activation,
+        "Where the layer's strongest unit answers; from layer 6 on, how strongly each unit answers.",
+        "It shows one unit of many, and not whether the network makes any use of it.",
+    ),
+    "guided backpropagation": Method(
+        _see_guided,
+        "Which pixels, made brighter or darker, would raise the strongest unit, along paths of rising units only.",
+        "It finds edges whether a network has learned or not: with random weights much of the picture can stay "
+        "(Adebayo et al., 2018). A sharp picture is no proof of a sharp idea.",
+    ),
+    "Grad-CAM": Method(
+        _see_gradcam,
+        "Where channels answer whose rise would raise the class; from layer 6 on, each unit's value times slope.",
+        "It averages slopes over positions, which suits late layers: in early ones a channel helps here and hurts "
+        "there, and the map says little. It is no finer than the layer's own grid.",
+    ),
+    "conductance": Method(
+        _see_conductance,
+        "How much of the class's score, from a picture of the mean colour to this one, flows through each place.",
+        "It depends on what counts as an empty picture, and it splits what acts together as if it acted in turn.",
+    ),
+    "ablation": Method(
+        _see_ablation,
+        "How far the strongest unit falls when one of 8 × 8 patches is painted in the mean colour; no gradients.",
+        "It sees one patch at a time: what either of two patches could supply looks useless. The painted square is "
+        "itself an edge that no photograph has.",
+    ),
+}
+
+
+def method(name: str) -> Method:
+    """The named method.
+
+    Raises:
+        TransferlibError: for an unknown name, with those that exist.
+    """
+    if name not in METHODS:
+        raise TransferlibError(f"unknown method {name!r}: expected one of {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def agreement_with_untrained(net: AlexNet, image: Tensor, name: str, n: int, target: int, seed: int = 0) -> float:
+    """How much of a method's picture needs no learning: its rank correlation with that of an untrained network.
+
+    After the randomisation test of Adebayo et al. (2018). Spearman's correlation over pixels of the size of what the
+    method gives; near 1, the picture says more about the photograph than about the network. A map that is the same
+    everywhere agrees with nothing: 0.
+    """
+    fresh = fresh_network(net.spec, net.classes, (seed, "untrained"), CPU).eval()
+    views = [np.abs(method(name).see(one, image, n, target)) for one in (net, fresh)]
+    flat = [(view.sum(-1) if view.ndim == 3 else view).ravel() for view in views]
+    return float(spearmanr(*flat).statistic) if all(np.ptp(one) > 0 for one in flat) else 0.0
+
+
+# --- explorer (b) ---
+
+
+def as_picture(view: np.ndarray) -> np.ndarray:
+    """What a method gives as a picture, uint8 (H, W, 3): bright is for, dark against, mid-grey nothing.
+
+    The scale rises in lightness, so it reads without colour too.
+    """
+    half = (view + 1) / 2
+    colours = half if view.ndim == 3 else matplotlib.colormaps["cividis"](half)[..., :3]
+    return (255 * np.clip(colours, 0, 1)).round().astype(np.uint8)
+
+
+def _enlarged(picture: np.ndarray) -> np.ndarray:
+    """The picture in a white square of ``PANEL`` pixels, each of its cells a square of whole pixels."""
+    times = PANEL // max(picture.shape[:2])
+    large = picture.repeat(times, 0).repeat(times, 1)
+    panel = np.full((PANEL, PANEL, 3), 255, np.uint8)
+    top, left = (PANEL - large.shape[0]) // 2, (PANEL - large.shape[1]) // 2
+    panel[top : top + large.shape[0], left : left + large.shape[1]] = large
+    return panel
+
+
+def _few_colours(picture: np.ndarray) -> np.ndarray:
+    """The picture in 31 colours of its own: hundreds of frames stand in one page, a few kilobytes each."""
+    few = Image.fromarray(picture).quantize(31, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+    return np.asarray(few.convert("RGB"))
+
+
+def _where(view: np.ndarray) -> str:
+    """In which ninth of the picture a map is strongest, in words."""
+    sizes = np.abs(view).sum(-1) if view.ndim == 3 else view
+    ninths = [[part.mean() for part in np.array_split(rows, 3, 1)] for rows in np.array_split(sizes, 3, 0)]
+    row, column = divmod(int(np.argmax(ninths)), 3)
+    words = " ".join([("upper", "middle", "lower")[row], ("left", "centre", "right")[column]])
+    return {"middle centre": "in the centre", "upper centre": "at the top", "lower centre": "at the bottom"}.get(
+        words, f"at the {words}"
+    )
+
+
+def _in_words(name: str, n: int, view: np.ndarray, net: AlexNet) -> str:
+    if n > len(net.spec.convs) and view.shape[:2] != (net.spec.resolution,) * 2:
+        units = net.classes if n == LAYERS else net.spec.hidden[n - 6]
+        strong = int((np.abs(view) > 0.5).sum())
+        return f"The layer has no positions: each cell is one of {units} units, {strong} above half of the strongest."
+    if not view.any():
+        return "Empty: at this layer nothing speaks for the class."
+    sizes = np.abs(view)
+    against = 100 * float(sizes[view < 0].sum() / sizes.sum())
+    sides = f"; {against:.0f} % of its weight is negative" if against > 0.5 else ""
+    return f"Strongest {_where(view)}; {100 * float((sizes < 0.1).mean()):.0f} % of it is next to nothing{sides}."
+
+
+def microscope(
+    net: AlexNet,
+    pictures: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    layers: Sequence[int] = DEPTHS,
+    methods: Sequence[str] = tuple(METHODS),
+) -> Explorer:
+    """Explorer (b), the layer microscope: photograph × layer × method.
+
+    The class in question is the network's own first guess. On the left stands the picture as the network gets it.
+
+    Args:
+        net: in evaluation mode.
+        pictures: a label for each picture, uint8 (H, W, 3) of any size.
+        classes: the names of the network's classes, in the order of its outputs.
+        layers: among 1..8; layer 8 names the class and is left out by default.
+        methods: among ``METHODS``.
+    """
+    from transferlib.widgets import Explorer
+
+    for name in methods:
+        method(name)
+    for n in layers:
+        _layer(net, n)
+    controls = {"photograph": tuple(pictures), "layer": tuple(map(str, layers)), "method": tuple(methods)}
+
+    def frame(label: str, layer: str, name: str) -> Frame:
+        return _frame(net, label, pictures[label], int(layer), name, classes)
+
+    return Explorer("Layer microscope: what a layer sees in a photograph", controls, frame)
+
+
+def _frame(net: AlexNet, label: str, picture: np.ndarray, n: int, name: str, classes: Sequence[str]) -> Frame:
+    from transferlib.widgets import Frame
+
+    image = as_input([picture], net.spec)
+    target, chance = first_guess(net, image)
+    view = method(name).see(net, image, n, target)
+    gap = np.full((PANEL, 720 - 2 * PANEL, 3), 255, np.uint8)
+    left, right = (_enlarged(_few_colours(one)) for one in (square(picture, net.spec.resolution), as_picture(view)))
+    text = (
+        f"{label}, layer {n}, {name}. Left: the photograph as the network gets it, {net.spec.resolution} px; its first "
+        f"guess is {classes[target]} ({100 * chance:.0f} %). Right: {_in_words(name, n, view, net)}"
+    )
+    return Frame(np.concatenate([left, gap, right], 1), text)

@@ -1,0 +1,59 @@
+"""The points that explorers draw: a treatment's accuracy beside the base's, with the interval of their difference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from transferlib.stats import Estimate, contrast, estimate, family_names, minus, with_differences
+
+
+@dataclass(frozen=True)
+class Point:
+    """The runs of one treatment, each paired with the base of its target.
+
+    Attributes:
+        top1: their mean top-1 accuracy (%).
+        base: the mean of those bases (%).
+        effect: the first minus the second (points), with its interval.
+    """
+
+    top1: float
+    base: float
+    effect: Estimate
+
+    @property
+    def half_width(self) -> float:
+        """Of the effect's 95 % interval, in points; NaN where there is none."""
+        return self.effect.interval()[1] - self.effect.mean
+
+    def __str__(self) -> str:
+        against = f"{abs(self.effect.mean):.1f} points {'below' if self.effect.mean < 0 else 'above'} the base's"
+        return f"{self.top1:.1f} % top-1, {against} {self.base:.1f} % ({self._interval})"
+
+    @property
+    def _interval(self) -> str:
+        pairs = f"{self.effect.pairs} run{'s' * (self.effect.pairs > 1)}"
+        if math.isnan(self.effect.error):
+            return f"{pairs}, no interval"
+        low, high = (f"{end:+.1f}".replace("-", "−") for end in self.effect.interval())
+        over = pairs if self.effect.over == "pairs" else f"the test images of {pairs}"
+        return f"95 % interval of the difference {low} to {high}, over {over}"
+
+
+def points(table: pd.DataFrame) -> dict[str, Point]:
+    """The treatments of a table, such as ``A3B+``, with their points; those without a base to pair with are left out.
+
+    Args:
+        table: rows of ``Store.table``; where they carry ``correct``, a single run has an interval too.
+    """
+    paired = with_differences(table)
+    paired = paired[paired["kind"] != "base"]
+    groups = paired.assign(family=family_names(paired)).groupby(["treatment", "family", "n"])
+    found = {}
+    for (name, family, n), rows in groups:
+        effect = estimate(contrast(table, minus(family, "base", [n])))
+        found[name] = Point(100 * rows["top1"].mean(), 100 * rows["base_top1"].mean(), effect)
+    return found
