@@ -1,4 +1,4 @@
-"""The command line: ``transferlib run | status | results | plot | data | doctor``."""
+"""The command line: ``transferlib run | status | results | plot | measure | data | doctor``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import transferlib
 from transferlib import data, doctor
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
+from transferlib.measure import check_figure_name, measure
 from transferlib.plots import save_figure
 from transferlib.profiles import PROFILES, profile
 from transferlib.reporting import LineReporter
@@ -41,6 +42,7 @@ examples:
   transferlib run --profile published --store runs --split random:0 --target B --treatments A3B+
   transferlib results --store runs --csv runs.csv
   transferlib plot --store runs --figure 2 --out figure2.svg
+  transferlib measure --source tiny-imagenet --target folder:PATH --store mine --out curves.png
 """
 
 
@@ -130,6 +132,27 @@ def _plot(args: argparse.Namespace) -> None:
     print(args.out)
 
 
+def _measure(args: argparse.Namespace) -> None:
+    if args.out:
+        check_figure_name(args.out)  # before the training, not after it
+    with _interrupt_stops() as stop:
+        measured = measure(
+            args.source,
+            args.target,
+            args.store,
+            seeds=args.seeds,
+            epochs=args.epochs,
+            device=args.device,
+            report=LineReporter(),
+            stop=stop,
+        )
+    print(measured)
+    if args.out:
+        measured.save_figure(args.out)
+    if args.csv:
+        measured.table.to_csv(args.csv, index=False)
+
+
 def _data(args: argparse.Namespace) -> None:
     if args.action == "list":
         for name, entry in data.DATASETS.items():
@@ -172,6 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     store = _Parser(add_help=False)
     store.add_argument("--store", type=Path, required=True, help="the folder that `run` wrote")
     _add_reading(commands, store)
+    _add_measure(commands)
     asked = commands.add_parser("data", help="list, fetch or check data sets")
     asked.add_argument("action", choices=("list", "fetch", "check"))
     asked.add_argument("name", nargs="?", help="a data set, such as tiny-imagenet or folder:PATH")
@@ -223,6 +247,27 @@ def _add_reading(commands: argparse._SubParsersAction, store: argparse.ArgumentP
     plot.add_argument("--figure", type=int, choices=(2, 3), required=True)
     plot.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png or .svg file")
     plot.set_defaults(call=_plot)
+
+
+def _add_measure(commands: argparse._SubParsersAction) -> None:
+    measured = commands.add_parser(
+        "measure",
+        help="which layers to copy from a source to your own pictures",
+        description="Train a network on the source; then networks on the target, from scratch and with the first n "
+        "layers copied from the source, frozen (AnB) or fine-tuned (AnB+). Prints what each gains or loses, and which "
+        "to take. A folder of pictures holds a folder for each class, or train/ and val/ with such.",
+    )
+    for role in ("source", "target"):
+        measured.add_argument(
+            f"--{role}", required=True, metavar="DATA", help="folder:PATH, or `transferlib data list`"
+        )
+    measured.add_argument("--store", type=Path, required=True, metavar="DIR", help="where finished runs lie")
+    measured.add_argument("--out", type=Path, metavar="FILE", help="draw the curves into a .png or .svg file")
+    measured.add_argument("--csv", type=Path, metavar="FILE", help="write the table as a CSV file")
+    measured.add_argument("--seeds", type=int, metavar="N", help="trainings of everything: 3, or 1 for large data")
+    measured.add_argument("--epochs", type=int, metavar="E", help="length of every training; default: by the data")
+    measured.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    measured.set_defaults(call=_measure)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
