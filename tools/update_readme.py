@@ -1,4 +1,4 @@
-"""Write the results of the store under ``book/results`` into the README, between its two marks.
+"""Write the results of the published store into the README and into `book/results/README.md`, between their marks.
 
 Nobody types a result: this script does, from the runs, and a test compares.
 
@@ -9,74 +9,98 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transferlib.stats import comparable, difference_over_images
-from transferlib.store import Store
-from transferlib.study import correct_images
-from transferlib.treatments import DEPTHS, FAMILIES, Treatment
+import pandas as pd
+
+from transferlib.effects import effects, effects_table
+from transferlib.plots import about
+from transferlib.results import Results, open_results
+from transferlib.stats import contrast, estimate, family_names, minus
+from transferlib.treatments import DEPTHS
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- results: written by tools/update_readme.py -->", "<!-- results end -->"
+CURVES = {
+    "random halves": ("random", ("BnB", "AnB", "BnB+", "AnB+")),
+    "natural / man-made": ("natural-manmade", ("BnB", "AnB", "BnB+", "AnB+")),
+    "random filters": ("random", ("RnB",)),
+}
 
 
-def _cell(records: dict[str, dict], treatment: Treatment) -> str:
-    run = records.get(str(treatment))
-    if run is None:
-        return ""
-    difference, width = difference_over_images(correct_images(run), correct_images(records["base"]))
-    return f"{difference:+.1f} ± {width:.1f}"
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown, its index as the first column."""
+    rows = [[table.index.name or "", *table.columns], ["---"] * (len(table.columns) + 1)]
+    rows += [[index, *row] for index, row in zip(table.index, table.to_numpy(), strict=True)]
+    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
 
 
-def _table(records: dict[str, dict]) -> list[str]:
-    lines = [f"| top-1 − base, points | {' | '.join(f'n = {n}' for n in DEPTHS)} |", "|---" * 8 + "|"]
-    for name in FAMILIES[1:]:
-        treatments = [Treatment.parse(name.replace("n", str(n))) for n in DEPTHS]
-        if any(str(t) in records for t in treatments):
-            lines.append(f"| `{name}` | {' | '.join(_cell(records, t) for t in treatments)} |")
-    return lines
+def _cell(table: pd.DataFrame, family: str, n: int) -> str:
+    found = contrast(table, minus(family, "base", [n]))
+    return str(estimate(found)) if len(found) else ""
 
 
-def results(store: Store) -> str:
-    """The text between the marks: the main study's table, and what doubling the training of its base gains."""
-    table = store.table()
-    main = comparable(table)
-    target = main.loc[main["kind"] != "base", "target"].iloc[0]
-    by_key = {key: store.get(key) for key in table["key"]}
-    shown = main[main["target"] == target]
-    records = {t: by_key[key] for t, key in zip(shown["treatment"], shown["key"], strict=True)}
-    base, first = records["base"], shown.iloc[0]
-    other = main[(main["kind"] == "base") & (main["target"] != target)].iloc[0]
-    lines = [
-        f"{first.dataset} at {first.resolution} px, {first.network}, {first.epochs} epochs, split {first.split}, "
-        f"target {target}; {len(main)} runs in {main['seconds'].sum() / 60:.0f} minutes of one process on "
-        f"{base['device']} ({base['execution']}), torch {base['versions']['torch']}. "
-        f"The bases reach a top-1 of {100 * base['top1']:.1f} % ({target}) and {100 * other.top1:.1f} % "
-        f"({other.target}, the source). ± is the 95 % interval over the {base['val_images']} test images; one split "
-        "says nothing yet of the spread over splits.",
-        "",
-        *_table(records),
-    ]
-    lines += _doubled(table, main, first, base)
-    return "\n".join(lines)
+def by_depth(results: Results) -> pd.DataFrame:
+    """Families minus base with their intervals, a row for each that has runs."""
+    rows = {}
+    for title, (split, families) in CURVES.items():
+        table = results.table[results.table["split"].str.startswith(split)]
+        for family in families:
+            cells = [_cell(table, family, n) for n in DEPTHS]
+            if any(cells):
+                rows[f"`{family}`, {title}"] = cells
+    columns = [f"n = {n}" for n in DEPTHS]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("top-1 − base, points")
 
 
-def _doubled(table, main, first, base) -> list[str]:  # noqa: ANN001 (rows of a table)
-    longer = table[
-        (table["kind"] == "base")
-        & (table["target"] == first.target)
-        & (table["network"] == first.network)
-        & (table["epochs"] == 2 * first.epochs)
-        & (table["split"] == first.split)
-    ]
-    return [
-        f"\nTraining the base twice as long, {row.epochs} epochs, gives {100 * row.top1:.1f} %, "
-        f"{100 * (row.top1 - base['top1']):+.1f} points: "
-        + (
-            "the bases are near convergence."
-            if row.top1 - base["top1"] < 0.01
-            else "the bases are not yet converged, which favours every treatment that trains copied layers further."
-        )
-        for row in longer.itertuples()
-    ]
+def _bases(results: Results) -> str:
+    bases = results.table[results.table["kind"] == "base"]
+    return ", ".join(f"{100 * row.top1:.1f} % ({row.split}, {row.target})" for row in bases.itertuples())
+
+
+def _doubled() -> str:
+    """What training the base twice as long gains, where that was run."""
+    longer = open_results("published", "doubled", treatments="base").table
+    base = open_results("published", "random", treatments="base").table
+    pair = longer.merge(base, on=["split", "target", "seed"], suffixes=("", "_short"))
+    if pair.empty:
+        return "A base trained twice as long is not in the store yet, so the bases are not shown to be converged."
+    gain = 100 * (pair["top1"] - pair["top1_short"]).mean()
+    verdict = (
+        "converged, by the rule of less than a point" if gain < 1 else "not converged, which favours `+` over base"
+    )
+    return f"A base trained twice as long gains {gain:+.1f} points: {verdict}."
+
+
+def results_text(results: Results) -> str:
+    """The text between the README's marks."""
+    table = results.table
+    return "\n\n".join(
+        [
+            f"{about(table)}; {len(table)} runs, {table['seconds'].sum() / 60:.0f} minutes of one thread on "
+            f"{results.made_on}. Bases reach {_bases(results)}. {_doubled()}",
+            markdown(by_depth(results)),
+            "In brackets, 95 % intervals: over pairs of split and direction where there are three or more, else over "
+            "the test images only. The claims of the paper, judged by the rules of `transferlib.effects`:",
+            markdown(effects_table(effects(table, results.curve))),
+        ]
+    )
+
+
+def inventory(results: Results) -> str:
+    """What is in the store: a row for each family with its runs, minutes, device and number format."""
+    table = results.store.table()
+    counts = [
+        "all" if count != count else f"{count:.0f}" for count in table["images_per_class"].astype(float)
+    ]  # NaN: all
+    table = table.assign(family=family_names(table), minutes=table["seconds"] / 60, per_class=counts)
+    made = [results.store.get(key) for key in table["key"]]
+    table = table.assign(made=[f"{r['device']}, {r['execution']}, torch {r['versions']['torch']}" for r in made])
+    by = ["dataset", "network", "epochs", "per_class", "split", "target", "family"]
+    rows = table.groupby(by, sort=False)
+    found = pd.DataFrame(
+        {"runs": rows.size(), "minutes": rows["minutes"].sum().round(1), "made on": rows["made"].agg("; ".join)}
+    )
+    found["made on"] = ["; ".join(sorted(set(text.split("; ")))) for text in found["made on"]]
+    return markdown(found.reset_index().set_index("dataset"))
 
 
 def updated(readme: str, text: str) -> str:
@@ -85,12 +109,17 @@ def updated(readme: str, text: str) -> str:
     return f"{head}{START}\n\n{text}\n\n{END}{rest.split(END)[1]}"
 
 
+def pages() -> dict[Path, str]:
+    """Both files as they should be."""
+    results = open_results("published", "random", "dissimilar", "random-filters")
+    texts = {ROOT / "README.md": results_text(results), ROOT / "book" / "results" / "README.md": inventory(results)}
+    return {path: updated(path.read_text(encoding="utf-8"), text) for path, text in texts.items()}
+
+
 def main() -> None:
-    """Rewrite the README in place."""
-    path = ROOT / "README.md"
-    path.write_text(
-        updated(path.read_text(encoding="utf-8"), results(Store(ROOT / "book" / "results"))), encoding="utf-8"
-    )
+    """Rewrite both in place."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""Ship what the layer chapters need of the published bases: their weights in half precision, and `layers.json`.
+
+    python tools/ship.py STORE [--to book/results]
+
+STORE is a store that has the weights of the bases of random:0 and natural-manmade:0; Tiny ImageNet must be there. The
+weights carry the accuracy that they reach after the rounding. `layers.json` holds the probes, the concepts and the
+similarities of chapter 4, measured on photographs that do not ship.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from transferlib.attribution import class_sets, layer_measures
+from transferlib.nets import AlexNet, network
+from transferlib.profiles import profile
+from transferlib.store import Store
+from transferlib.study import FamilyPlan, OpenData, versions
+from transferlib.train import centre_batches
+from transferlib.treatments import Treatment
+
+ROOT = Path(__file__).resolve().parent.parent
+SPLITS = ("random:0", "natural-manmade:0")
+STUDY = profile("published").studies[0]
+CPU = torch.device("cpu")
+
+
+def plan_of(split: str, half: str) -> FamilyPlan:
+    """The base of a half."""
+    return FamilyPlan(STUDY, split, 0, half, (Treatment("base"),))
+
+
+def rounded(store: Store, plan: FamilyPlan) -> AlexNet:
+    """The base with its weights rounded to half precision, in float32."""
+    weights = store.get_weights(plan.run_keys[0])
+    if weights is None:
+        raise SystemExit(f"no weights of {plan} in {store.folder}")
+    net = AlexNet(network(STUDY.network), classes=weights["layers.7.fc.weight"].shape[0])
+    net.load_state_dict({name: tensor.half().float() for name, tensor in weights.items()})
+    return net.eval()
+
+
+@torch.no_grad()
+def accuracy(net: AlexNet, plan: FamilyPlan) -> float:
+    """The share of the half's test images that a network gets right."""
+    _, val = OpenData().halves_of(plan, CPU)
+    right = sum(int((net(x).argmax(1) == y).sum()) for x, y in centre_batches(val, net.spec, CPU, 500))
+    return right / len(val)
+
+
+def ship_weights(store: Store, to: Store) -> None:
+    """Write the half-precision files with what they reach."""
+    for plan in (plan_of(split, half) for split in SPLITS for half in "AB"):
+        key = plan.run_keys[0]
+        reached = {"top1": accuracy(rounded(store, plan), plan), "top1_before_rounding": store.get(key)["top1"]}
+        path = store.ship(key, reached)
+        (to.folder / "shipped").mkdir(exist_ok=True)
+        shutil.copy2(path, to.folder / "shipped" / path.name)
+        print(plan, reached, f"{path.stat().st_size / 1e6:.2f} MB")
+
+
+def ship_measures(store: Store, to: Store) -> None:
+    """Write ``layers.json`` for the bases of the first split."""
+    plans = [plan_of(SPLITS[0], half) for half in "AB"]
+    sets = class_sets(OpenData().dataset(plans[0]), SPLITS[0])
+    measures = layer_measures(*(rounded(store, plan) for plan in plans), sets)
+    measures["made_of"] |= {"bases": [plan.run_keys[0] for plan in plans], "split": SPLITS[0], "made_with": versions()}
+    (to.folder / "layers.json").write_text(json.dumps(measures, indent=1) + "\n", encoding="utf-8")
+    print("layers.json", measures["made_of"])
+
+
+def main() -> None:
+    """Ship both."""
+    parser = argparse.ArgumentParser(description="Ship the published bases' weights and layer measures.")
+    parser.add_argument("store", type=Path, help="a store that has the bases' weights")
+    parser.add_argument("--to", type=Path, default=ROOT / "book" / "results", help="the store that ships")
+    options = parser.parse_args()
+    ship_weights(Store(options.store), Store(options.to))
+    ship_measures(Store(options.store), Store(options.to))
+
+
+if __name__ == "__main__":
+    main()
