@@ -1,0 +1,269 @@
+"""What the executed chapters say, held against numbers worked out here from the store's JSON files."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.optimize import linear_sum_assignment
+
+from transferlib.profiles import profile
+from transferlib.stats import curves, decomposition
+from transferlib.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [path.stem for path in sorted((ROOT / "book").glob("*.ipynb"))]
+CHANCE = 10.0  # %: ten classes a half
+DEPTHS = range(1, 8)
+NUMBER = r"[-−+]?\d+(?:\.\d+)?"
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers in a text such as ``-1.2 [-2.0, -0.4]``."""
+    return [float(found.replace("−", "-")) for found in re.findall(NUMBER, text)]
+
+
+def keys_of(*parts: str) -> set[str]:
+    return {
+        key
+        for part in parts
+        for study in profile("smoke").part(part)
+        for plan in study.families()
+        for key in plan.run_keys
+    }
+
+
+# --- every chapter ---
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_chapter_ran_from_top_to_bottom_with_the_smoke_profile(executed, name):
+    chapter = executed(name)
+    set_to = [re.findall(r'^PROFILE = "(\w+)"', cell.source, re.MULTILINE) for cell in chapter.code]
+    assert [name for names in set_to for name in names][-1] == "smoke"
+    assert [cell.execution_count for cell in chapter.code] == sorted(cell.execution_count for cell in chapter.code)
+    assert not [output for output in chapter.outputs if output.output_type == "error"]
+    assert not [output.text for output in chapter.outputs if output.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_that_a_sentence_tells_is_one(executed, name):
+    chapter = executed(name)
+    assert chapter.told
+    for field, value in chapter.told.items():
+        assert value is None or isinstance(value, (str, bool)) or math.isfinite(value), field
+        assert "nan" not in str(value).lower().split(), field
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_has_one_picture(executed, name):
+    for cell in executed(name).code:
+        if cell.metadata.get("mystnb", {}).get("figure"):
+            kinds = [kind for output in cell.outputs for kind in output.get("data", {}) if kind.startswith("image/")]
+            assert len(kinds) == 1, cell.metadata.mystnb.figure.name
+
+
+def test_the_store_holds_the_whole_profile_and_its_networks_have_learnt(executed, runs):
+    wanted = keys_of(*profile("smoke").parts)
+    assert wanted <= set(runs["key"])
+    sound = runs[(runs["status"] == "ok") & ~runs["treatment"].str.startswith("R")]
+    assert len(sound) > 0.8 * len(runs)
+    assert (100 * sound["top1"] > CHANCE).all()
+    assert 100 * runs.loc[runs["treatment"] == "base", "top1"].median() > 2 * CHANCE
+    assert [len(curve) for curve in runs["curve"]] == [3] * len(runs)
+    assert np.allclose([images.mean() for images in runs["correct"]], runs["top1"], atol=1e-6)
+
+
+# --- chapter by chapter ---
+
+
+def test_index_counts_its_runs_and_minutes(executed, runs):
+    own = runs[runs["key"].isin(keys_of("random", "random-filters"))]
+    told = executed("index")
+    assert told["runs"] == len(own) == 2 + 4 * 7 + 7
+    assert told["minutes"] == pytest.approx(own["seconds"].sum() / 60)
+    assert told["devices"] == ", ".join(sorted(own["device"].unique()))
+    assert told["studies"] == "shapes at 32 px with the network alexnet32-tiny"
+
+
+def first_layer(runs, target: str) -> torch.Tensor:
+    same = (runs["treatment"] == "base") & (runs["target"] == target) & (runs["split"] == "random:0")
+    key = runs.loc[same & runs["images_per_class"].isna(), "key"].item()
+    return load_file(ROOT / f"_build/smoke/store/weights/{key}.safetensors")["layers.0.conv.weight"].double()
+
+
+def test_filters_are_matched_as_well_as_can_be(executed, runs):
+    a, b = (first_layer(runs, target) for target in "AB")
+    side, largest = a.shape[-1], torch.zeros(len(a), len(b))
+    padded = torch.nn.functional.pad(b, (1, 1, 1, 1))
+    for down in range(3):
+        for right in range(3):  # every shift by a pixel
+            moved = padded[..., down : down + side, right : right + side]
+            dots = torch.einsum("kcij,mcij->km", a, moved).abs()
+            largest = torch.maximum(largest, dots)
+    largest /= a.flatten(1).norm(dim=1)[:, None] * b.flatten(1).norm(dim=1)
+    best = largest.numpy()[linear_sum_assignment(-largest.numpy())]
+    told = executed("01_layers")
+    assert told["pairs"] == len(a)
+    assert told["mean"] == pytest.approx(best.mean(), abs=1e-4)
+    assert told["found"] == pytest.approx(np.sort(best)[::-1][: len(a) // 2].mean(), abs=1e-4)
+    assert 0 < told["scrambled"] < 1
+    assert 0 < told["untrained"] < 1
+    assert told["layers"] == 8
+
+
+def test_halves_and_how_much_pairing_narrows(executed, runs, accuracy):
+    told = executed("02_halves")
+    assert told["near"] == told["far"] == 0  # drawn classes have no place in WordNet
+    assert told["size"] == 10
+    same = (runs["split"] == "random:0") & (runs["target"] == "B") & runs["images_per_class"].isna()
+    rows = runs[same].set_index("treatment")
+    base, fifth = rows.loc["base", "correct"], rows.loc["A5B", "correct"]
+    images = len(base)
+    assert told["images"] == images == rows.loc["base", "val_images"]
+    apart = np.array([value - other for value, other in zip(fifth.astype(float), base, strict=True)])
+    assert told["paired"] == pytest.approx(100 * 1.96 * apart.std() / math.sqrt(images), rel=1e-6)
+    alone = math.sqrt(sum(x * (100 - x) for x in (accuracy("A5B"), accuracy("base"))) / images)
+    assert told["unpaired"] == pytest.approx(1.96 * alone, rel=1e-6)
+
+
+def test_the_bases_accuracy_and_where_their_weights_sit(executed, runs, accuracy):
+    told = executed("03_bases")
+    assert told["reached"] == pytest.approx(accuracy("base"))
+    assert told["reached"] > 2 * CHANCE
+    assert "not measured here" in told["verdict"]
+    same = (runs["treatment"] == "base") & (runs["target"] == "B") & (runs["split"] == "random:0")
+    key = runs.loc[same & runs["images_per_class"].isna(), "key"].item()
+    weights = load_file(ROOT / f"_build/smoke/store/weights/{key}.safetensors")
+    sizes = [sum(w.numel() for n, w in weights.items() if n.startswith(f"layers.{i}.")) for i in range(8)]
+    whole = [*sizes[:7], sizes[7] * 10]  # the chapter counts for 100 classes
+    assert told["share"] == pytest.approx(100 * sum(whole[5:]) / sum(whole), abs=0.01)
+    assert 50 < told["low"] < 100
+
+
+def test_what_the_layers_show_is_in_range(executed):
+    told = executed("04_seeing")
+    assert -1 <= told["guided"] <= 1
+    assert 0 <= told["cka7"] <= told["cka1"] <= 1
+    assert all(-100 < told[name] < 100 for name in ("gap1", "gap7"))
+
+
+def test_the_losses_of_freezing(executed, accuracy):
+    told = executed("05_freezing")
+    lost = {(kind, n): accuracy(f"{kind}{n}B") - accuracy("base") for kind in "AB" for n in DEPTHS}
+    for number, n in (("1a", 1), ("1b", 2), ("1c", 3)):
+        assert told[f"effect_{number}"] == pytest.approx(lost["A", n])
+    dip = np.mean([lost["B", n] for n in (4, 5)]) - np.mean([lost["B", n] for n in (1, 2, 3, 6, 7)])
+    assert told["effect_2"] == pytest.approx(dip)
+    specificity = [lost["B", n] - lost["A", n] for n in DEPTHS]
+    assert told["effect_3"] == pytest.approx(np.polyfit(DEPTHS, specificity, 1)[0])
+    assert told["gap"] == pytest.approx(specificity[6])
+    assert numbers(told["own"])[0] == pytest.approx(lost["B", 7], abs=0.051)
+    assert numbers(told["other"])[0] == pytest.approx(lost["A", 7], abs=0.051)
+    assert (told["over"], told["pairs"]) == ("test images", 1)
+
+
+def test_the_interval_of_one_pair_is_over_its_images(executed, runs):
+    same = (runs["split"] == "random:0") & (runs["target"] == "B") & runs["images_per_class"].isna()
+    rows = runs[same].set_index("treatment")["correct"]
+    apart = 100 * (rows["A7B"].astype(float) - rows["base"].astype(float))
+    half = 1.959964 * apart.std(ddof=1) / math.sqrt(len(apart))
+    found = numbers(executed("05_freezing")["other"])
+    assert found == pytest.approx([apart.mean(), apart.mean() - half, apart.mean() + half], abs=0.051)
+
+
+def test_the_two_losses_add_up_to_the_whole(executed):
+    table = main_part()
+    parts = decomposition(table).set_index(["part", "n"])["mean"]
+    lost = curves(table, "AnB").set_index("n")["mean"]
+    for n in DEPTHS:
+        whole = parts["lost to broken co-adaptation", n] + parts["lost to specificity", n]
+        assert whole == pytest.approx(-lost[n])
+    told = executed("05_freezing")
+    assert parts["lost to specificity", 7] == pytest.approx(told["gap"])
+
+
+def main_part() -> pd.DataFrame:
+    """The main part as a chapter has it."""
+    table = Store(ROOT / "_build/smoke/store").table()
+    return table[table["key"].isin(keys_of("random"))].reset_index(drop=True)
+
+
+def test_what_fine_tuning_gives_back(executed, accuracy):
+    told = executed("06_fine_tuning")
+    transfer, selffer = (np.mean([accuracy(f"{kind}{n}B+") for n in DEPTHS]) for kind in "AB")
+    base = accuracy("base")
+    assert told["effect_4a"] == pytest.approx(transfer - base)
+    assert told["effect_4b"] == pytest.approx(transfer - selffer)
+    assert told["effect_5"] == pytest.approx(selffer - base)
+    assert numbers(told["over_base"])[0] == pytest.approx(transfer - base, abs=0.051)
+    assert told["versus"] == "not measured here"
+    assert numbers(told["over_selffer"])[0] == pytest.approx(transfer - selffer, abs=0.051)
+
+
+def test_what_distance_costs(executed, accuracy):
+    told = executed("07_distance")
+    near = {n: accuracy(f"A{n}B") - accuracy("base") for n in DEPTHS}
+    far = {
+        n: np.mean([accuracy(f"A{n}B", "natural-manmade", t) - accuracy("base", "natural-manmade", t) for t in "AB"])
+        for n in DEPTHS
+    }
+    filters = {n: accuracy(f"R{n}B") - accuracy("base") for n in DEPTHS}
+    slopes = [np.polyfit(DEPTHS, [lost[n] for n in DEPTHS], 1)[0] for lost in (far, near)]
+    assert told["effect_6"] == pytest.approx(slopes[0] - slopes[1])
+    assert told["effect_7"] == pytest.approx(np.mean([*far.values()]) - np.mean([*filters.values()]))
+    for name, lost in (("near", near), ("far", far), ("never", filters)):
+        assert numbers(told[name])[0] == pytest.approx(lost[7], abs=0.051)
+
+
+def test_what_the_dial_says_at_its_ends(executed, accuracy):
+    told = executed("07_distance")
+    for treatment, prefix in (("A7B", ""), ("A2B", "first_")):
+        for name, x in (("alike", 1.0), ("apart", 0.0)):
+            lost = accuracy(treatment, f"similarity:{x}") - accuracy("base", f"similarity:{x}")
+            assert told[f"{prefix}{name}"] == pytest.approx(lost)
+
+
+def epochs_to(curve: list[float], level: float) -> float | None:
+    """By small steps along the drawn line, from nothing at epoch 0."""
+    times = np.linspace(0, len(curve), 30_001)
+    reached = times[np.interp(times, range(len(curve) + 1), [0.0, *curve]) >= level - 1e-9]
+    return float(reached[0]) if len(reached) else None
+
+
+@pytest.mark.parametrize(("share", "number"), [(0.9, "8a"), (1.0, "8b")])
+def test_how_much_sooner_transfer_gets_there(executed, runs, share, number):
+    main = runs[runs["key"].isin(keys_of("random"))]
+    base = main.loc[(main["treatment"] == "base") & (main["target"] == "B"), "curve"].item()
+    level = share * base[-1]
+    sound = main[(main["status"] == "ok") & main["treatment"].str.fullmatch(r"A\dB\+")]
+    times = [epochs_to(curve, level) or len(curve) for curve in sound["curve"]]
+    saved = 100 * (1 - np.mean(times) / epochs_to(base, level))
+    assert executed("08_speed")[f"effect_{number}"] == pytest.approx(saved, abs=0.1)
+
+
+def test_runs_with_few_images_are_counted(executed, runs):
+    few = runs[runs["key"].isin(keys_of("few-images")) & runs["images_per_class"].notna()]
+    assert executed("08_speed")["count"] == len(few) == 3
+
+
+def test_the_verdicts_are_those_of_the_chapters_before(executed):
+    told = executed("09_decisions")
+    assert told["total"] == 12
+    assert sum(int(number) for number in re.findall(r"(\d+) \*", told["summary"])) == 12
+    verdicts = dict(re.findall(r"(\d[abc]?): ([a-z ]+)", told["rows"]))
+    assert verdicts["5"].strip() == executed("06_fine_tuning")["verdict"]
+    assert told["advice"].strip()
+
+
+def test_the_reproduction_page_counts_the_runs_behind_it(executed, runs):
+    own = runs[runs["key"].isin(keys_of("random", "dissimilar", "random-filters"))]
+    told = executed("reproduction")
+    assert told["runs"] == len(own)
+    assert told["odd"] == (own["status"] != "ok").sum()

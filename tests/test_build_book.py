@@ -1,0 +1,164 @@
+"""What is run again and what is not, how a failure is told, what a page shows of a run, and equations as MathML."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("yaml")
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+TOOLS = Path(__file__).resolve().parent.parent / "tools"
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    """The build, for a small repository of its own."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    spec = importlib.util.spec_from_file_location("build_book_here", TOOLS / "build_book.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "build_book_here", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    write(tmp_path / "transferlib" / "__init__.py", "")
+    write(tmp_path / "transferlib" / "results.py", "from transferlib.store import Store")
+    write(tmp_path / "transferlib" / "store.py", "class Store: ...")
+    write(tmp_path / "transferlib" / "nets.py", "")
+    write(tmp_path / "transferlib" / "classes.csv", "cat")
+    write(tmp_path / "book" / "results" / "runs" / "a.json", "{}")
+    return module
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def chapter(tool, name, *code, profile="published"):
+    page = Path("book") / f"{name}.ipynb"
+    cells = [new_code_cell('PROFILE = "published"  # or another', metadata={"tags": ["parameters"]})]
+    cells += [new_code_cell(text) for text in code]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    (tool.ROOT / "book").mkdir(exist_ok=True)
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), tool.ROOT / page)
+    return tool.Chapter(page, profile)
+
+
+def keys(tool, **profile):
+    """The keys of a chapter that reads runs and of one that does not, as they would be in a new process."""
+    tool.digest.cache_clear()
+    tool.published.cache_clear()
+    reads = chapter(tool, "reads", "from transferlib.results import open_results", **profile)
+    draws = chapter(tool, "draws", "import transferlib.nets", **profile)
+    return reads.key, draws.key
+
+
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    [
+        ("transferlib/store.py", (True, False)),  # imported by what the chapter imports
+        ("transferlib/nets.py", (False, True)),
+        ("transferlib/__init__.py", (True, True)),
+        ("transferlib/classes.csv", (True, True)),
+        ("book/results/runs/b.json", (True, False)),
+        ("book/results/locks/b.lock", (False, False)),
+        ("README.md", (False, False)),
+    ],
+)
+def test_a_change_runs_again_what_it_touches(tool, changed, again):
+    before = keys(tool)
+    write(tool.ROOT / changed, "changed = 1")
+    assert tuple(old != new for old, new in zip(before, keys(tool), strict=True)) == again
+
+
+def test_another_profile_or_another_cell_runs_again(tool):
+    assert set(keys(tool)).isdisjoint(keys(tool, profile="smoke"))
+    before = keys(tool)[0]
+    assert keys(tool)[0] == before
+    chapter(tool, "reads", "from transferlib.results import open_results", "1")
+    tool.digest.cache_clear()
+    assert tool.Chapter(Path("book/reads.ipynb"), "published").key != before
+
+
+def test_imports_are_found_in_functions_and_through_packages(tool):
+    write(tool.ROOT / "transferlib" / "inner" / "__init__.py", "from transferlib.inner.deep import thing")
+    write(tool.ROOT / "transferlib" / "inner" / "deep.py", "def f():\n    from transferlib import nets")
+    found = {path.relative_to(tool.ROOT).as_posix() for path in tool.imported("from transferlib.inner import thing")}
+    names = {"__init__.py", "inner/__init__.py", "inner/deep.py", "nets.py"}
+    assert found == {f"transferlib/{name}" for name in names}
+    assert tool.imported("import numpy\nfrom math import pi") == set()
+
+
+def test_a_failing_chapter_fails_the_build_and_names_its_cell(tool, monkeypatch, capsys):
+    monkeypatch.setitem(tool.CELL_SECONDS, "published", 5)
+    good = chapter(tool, "good", "import os", "print(PROFILE, os.environ['TRANSFERLIB_STATIC'])")
+    bad = chapter(tool, "bad", "1 + 1", "raise ValueError('no such layer')", "2 + 2")
+    slow = chapter(tool, "slow", "import time; time.sleep(60)")
+    with pytest.raises(tool.BuildError, match="2 of 3 chapters failed; nothing was rendered"):
+        tool.execute([good, bad, slow])
+    said = capsys.readouterr().out
+    assert re.search(r"^ran +book/good.ipynb in \d+ s$", said, re.MULTILINE)
+    assert re.search(r"^failed +book/bad.ipynb, cell 3: ValueError: no such layer$", said, re.MULTILINE)
+    assert re.search(r"^failed +book/slow.ipynb, cell 2: longer than 5 seconds$", said, re.MULTILINE)
+    outputs = nbformat.read(good.executed, 4).cells[-1].outputs
+    assert [output.text for output in outputs] == ["published 1\n"]
+    assert (bad.stamped, slow.stamped) == ({}, {})
+    assert tool.run(good) == "as before book/good.ipynb"
+
+
+def test_a_page_shows_the_profile_that_was_run_and_nothing_of_papermill(tool):
+    cells = [
+        new_code_cell("set up", metadata={"tags": ["setup", "hide-input"]}),
+        new_code_cell('PROFILE = "published"  # or another', metadata={"tags": ["parameters"]}),
+        new_code_cell('PROFILE = "smoke"', metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("1", metadata={"papermill": {"duration": 1}, "execution": {}, "mystnb": {"image": {"alt": "a"}}}),
+    ]
+    notebook = tool.tidy(new_notebook(cells=cells, metadata={"papermill": {"input_path": "x"}}), "smoke")
+    assert [cell.source for cell in notebook.cells] == ["set up", 'PROFILE = "smoke"  # or another', "1"]
+    assert "remove-cell" in notebook.cells[0].metadata.tags
+    assert notebook.cells[2].metadata == {"mystnb": {"image": {"alt": "a"}}}
+    assert "papermill" not in notebook.metadata
+
+
+def test_pages_that_do_not_exist_are_all_named(tool):
+    write(tool.ROOT / "book" / "index.md", "# Book")
+    write(tool.ROOT / "_toc.yml", "root: book/index\nparts: [{chapters: [{file: book/one}, {file: book/two}]}]")
+    with pytest.raises(tool.BuildError, match=r"^_toc\.yml names pages that do not exist .*: book/one, book/two$"):
+        tool.contents(tool.ROOT / "_toc.yml")
+    write(tool.ROOT / "book" / "one.md", "# One")
+    chapter(tool, "two")
+    names = ["book/index.md", "book/one.md", "book/two.ipynb"]
+    assert [page.as_posix() for page in tool.contents(tool.ROOT / "_toc.yml")] == names
+
+
+def test_the_status_page_has_the_line_that_the_build_replaces(tool):
+    assert tool.STATUS in (TOOLS.parent / "book" / "status.md").read_text(encoding="utf-8").splitlines()
+    measured = SimpleNamespace(page=Path("book/05_freezing.ipynb"), stamped={"seconds": 12.4})
+    text = tool.measured([measured])
+    assert "| 05_freezing | 12 |" in text
+    assert f"| torch | {tool.version('torch')} |" in text
+
+
+def test_equations_become_mathml(monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import bookext
+
+    drawn = bookext.mathml(r"\underbrace{\text{base} - x_n}_{\text{lost}}", "block", None)
+    assert re.match(r'<math [^>]*display="block"', drawn)
+    words = re.findall(r"<mi>(\w\w+)</mi>", drawn)  # no <mtext>, beside which an operator has no space
+    assert words == ["base", "lost"]
+    assert "<munder>" in drawn and "<msub>" in drawn
+    warned = []
+    monkeypatch.setattr(bookext.LOG, "warning", lambda *what, **_: warned.append(what))
+    bookext.mathml(r"\nothing{x}", "inline", None)
+    bookext.mathml("x^", "inline", None)
+    assert len(warned) == 2

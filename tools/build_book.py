@@ -1,0 +1,308 @@
+"""Run every notebook that _toc.yml names with papermill, then render the executed copies with jupyter-book.
+
+python tools/build_book.py                            # the book, from the published runs, into _build/html
+python tools/build_book.py --profile smoke --no-html  # only run the chapters, into _build/smoke
+
+A chapter that has not changed, nor anything that it depends on, is not run again. One that fails ends the build.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+STATUS = "*The build puts its versions, its device and the seconds that each chapter took in place of this line.*"
+VERSIONED = (
+    *("torch", "torchvision", "captum", "numpy", "pandas", "scipy", "matplotlib", "scikit-learn", "scikit-image"),
+    *("ipywidgets", "ipython", "ipykernel", "papermill", "jupyter-book"),
+)
+CELL_SECONDS = {"published": 300, "smoke": 900}  # what a cell may take; other profiles train for hours
+AT_ONCE = min(4, os.cpu_count() or 1)  # chapters
+
+
+def main() -> int:
+    """Run the chapters and render them; 1 where either failed."""
+    parser = argparse.ArgumentParser(description="Run every chapter of the book, and render it.")
+    parser.add_argument("--profile", default="published", help="the profile that the chapters are run with")
+    parser.add_argument("--no-html", action="store_true", help="only run the chapters")
+    arguments = parser.parse_args()
+    try:
+        pages = contents(ROOT / "_toc.yml")
+        chapters = [Chapter(page, arguments.profile) for page in pages if page.suffix == ".ipynb"]
+        execute(chapters)
+        if not arguments.no_html:
+            render(pages, chapters)
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+class BuildError(Exception):
+    """What went wrong, in lines for the person who builds."""
+
+
+def contents(toc: Path) -> list[Path]:
+    """The pages that a table of contents names, below its folder, in its order.
+
+    Raises:
+        BuildError: for pages that do not exist.
+    """
+    names = list(_named(yaml.safe_load(toc.read_text(encoding="utf-8"))))
+    found = {
+        name: [Path(name + end) for end in (".ipynb", ".md") if (toc.parent / (name + end)).exists()] for name in names
+    }
+    lacking = [name for name, paths in found.items() if not paths]
+    if lacking:
+        raise BuildError(f"{toc.name} names pages that do not exist as .ipynb or .md: {', '.join(lacking)}")
+    return [paths[0] for paths in found.values()]
+
+
+def _named(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        yield from (node[key] for key in ("root", "file") if key in node)
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from _named(item)
+
+
+# running the chapters
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook, run with a profile.
+
+    Attributes:
+        page: its path below the repository.
+        profile: of the runs that it shows.
+    """
+
+    page: Path
+    profile: str
+
+    @property
+    def executed(self) -> Path:
+        """The copy with outputs."""
+        return BUILD / self.profile / self.page
+
+    @property
+    def stamp(self) -> Path:
+        """What the copy was made from, and in how many seconds."""
+        return self.executed.with_suffix(".json")
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the outputs depend on."""
+        notebook = nbformat.read(ROOT / self.page, 4)
+        sources = imported("\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"))
+        data = [path for path in (ROOT / "transferlib").rglob("*") if path.suffix in (".csv", ".txt")]
+        store = published() if ROOT / "transferlib" / "results.py" in sources else []
+        files = [ROOT / self.page, *sources, *data, *store]
+        parts = [self.profile, sys.version, *(f"{name} {version(name)}" for name in VERSIONED)]
+        parts += [f"{path.relative_to(ROOT)} {digest(path)}" for path in sorted(files)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
+    def stamped(self) -> dict:
+        """What is known of the copy; nothing where there is none."""
+        made = self.executed.exists() and self.stamp.exists()
+        return json.loads(self.stamp.read_text(encoding="utf-8")) if made else {}
+
+
+@cache
+def digest(path: Path) -> str:
+    """The hash of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def published() -> list[Path]:
+    """The files of the store that ships with the book."""
+    store = ROOT / "book" / "results"
+    return [*store.glob("*.json"), *store.glob("runs/[!.]*"), *store.glob("shipped/[!.]*")]
+
+
+def imported(code: str) -> set[Path]:
+    """The package's files that some code imports, at once or through others."""
+    found: set[Path] = set()
+    queue = [code]
+    while queue:
+        new = {path for name in _imports(queue.pop()) for path in _files(name)} - found
+        found |= new
+        queue += [path.read_text(encoding="utf-8") for path in new]
+    return found
+
+
+def _imports(code: str) -> Iterator[str]:
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:  # the chapter will fail, and say so
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _files(name: str) -> Iterator[Path]:
+    parts = name.split(".")
+    if parts[0] == "transferlib":
+        for end in range(1, len(parts) + 1):
+            place = ROOT.joinpath(*parts[:end])
+            yield from (path for path in (place / "__init__.py", place.with_suffix(".py")) if path.exists())
+
+
+def execute(chapters: Iterable[Chapter]) -> None:
+    """Run the chapters that are not up to date, several at once.
+
+    Raises:
+        BuildError: where some failed, with the cell and the error of each.
+    """
+    failures = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            runs = {pool.submit(run, chapter): chapter for chapter in chapters}
+            for done in as_completed(runs):
+                line = done.result()
+                failed = line.startswith("failed")
+                failures += [line] * failed
+                print(line, flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if failures:
+        raise BuildError(f"{len(failures)} of {len(runs)} chapters failed; nothing was rendered")
+
+
+def run(chapter: Chapter) -> str:
+    """Run one chapter unless it is up to date; a line that tells how it went."""
+    if chapter.stamped.get("key") == chapter.key:
+        return f"as before {chapter.page}"
+    chapter.executed.parent.mkdir(parents=True, exist_ok=True)
+    chapter.executed.unlink(missing_ok=True)
+    chapter.stamp.unlink(missing_ok=True)
+    started = time.perf_counter()
+    done = subprocess.run(
+        _papermill(chapter), cwd=ROOT, env=_environment(chapter), capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        return f"failed    {chapter.page}{failure(chapter, done.stderr)}"
+    chapter.stamp.write_text(json.dumps({"key": chapter.key, "seconds": round(seconds, 1)}), encoding="utf-8")
+    return f"ran       {chapter.page} in {seconds:.0f} s"
+
+
+def _papermill(chapter: Chapter) -> list[str]:
+    limit = CELL_SECONDS.get(chapter.profile)
+    return [
+        *(sys.executable, "-m", "papermill", str(ROOT / chapter.page), str(chapter.executed)),
+        *("--kernel", "python3", "--cwd", str((ROOT / chapter.page).parent), "--no-progress-bar"),
+        *("--parameters", "PROFILE", chapter.profile),
+        *(("--execution-timeout", str(limit)) if limit else ()),
+    ]
+
+
+def _environment(chapter: Chapter) -> dict[str, str]:
+    """The kernel's: explorers without a kernel, cores shared among the chapters, one store for all chapters."""
+    threads = max(1, (os.cpu_count() or 1) // AT_ONCE)
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    added = {"TRANSFERLIB_STATIC": "1", "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
+    return os.environ | added | {"TRANSFERLIB_STORE": str(BUILD / chapter.profile / "store")}
+
+
+def failure(chapter: Chapter, said: str) -> str:
+    """In which cell a run ended, counted from 1 as in the source, and with what error."""
+    said = (said.strip().splitlines() or ["no word"])[-1]
+    numbers = {cell.id: i for i, cell in enumerate(nbformat.read(ROOT / chapter.page, 4).cells, 1)}
+    cells = nbformat.read(chapter.executed, 4).cells if chapter.executed.exists() else []
+    begun = [cell for cell in cells if cell.id in numbers and cell.metadata.get("papermill", {}).get("start_time")]
+    if not begun:
+        return f": {said}"
+    errors = [output for output in begun[-1].get("outputs", []) if output.output_type == "error"]
+    if errors:
+        said = f"{errors[0].ename}: {errors[0].evalue}"
+    if said.startswith("KeyboardInterrupt"):  # so papermill ends a cell
+        said = f"longer than {CELL_SECONDS.get(chapter.profile)} seconds"
+    return f", cell {numbers[begun[-1].id]}: {said}"
+
+
+def tidy(notebook: nbformat.NotebookNode, profile: str) -> nbformat.NotebookNode:
+    """Without papermill's marks and the set-up cell, which is Colab's; the parameters as they were run."""
+    notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    for cell in (notebook, *notebook.cells):
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = re.sub(r'PROFILE = "\w+"', f'PROFILE = "{profile}"', cell.source)
+        if "setup" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")
+    return notebook
+
+
+# rendering
+
+
+def render(pages: Iterable[Path], chapters: list[Chapter]) -> None:
+    """Make the HTML from a folder that holds the executed copies and the other pages, and nothing else.
+
+    Raises:
+        BuildError: where a page has so much as a warning.
+    """
+    stage = BUILD / "stage"
+    for old in (stage, BUILD / "html", BUILD / ".doctrees"):
+        shutil.rmtree(old, ignore_errors=True)
+    others = [path.relative_to(ROOT) for path in (*ROOT.glob("_static/**/*.*"), *ROOT.glob("book/*.bib"))]
+    for page in (*pages, *others):
+        (stage / page).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / page, stage / page)
+    for chapter in chapters:
+        nbformat.write(tidy(nbformat.read(chapter.executed, 4), chapter.profile), stage / chapter.page)
+    status = stage / "book" / "status.md"
+    if status.exists():
+        status.write_text(status.read_text(encoding="utf-8").replace(STATUS, measured(chapters)), encoding="utf-8")
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [str(program), "build", str(stage), "--path-output", str(ROOT), "--config", str(ROOT / "_config.yml")]
+    command += ["--toc", str(ROOT / "_toc.yml"), "-W", "-n", "--keep-going", "--all", "-q"]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    quiet = subprocess.DEVNULL  # warnings and errors go the other way
+    if subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, stdout=quiet, check=False).returncode:
+        raise BuildError("the pages have warnings or errors, see above")
+    print(f"the book: {BUILD / 'html' / 'index.html'}")
+
+
+def measured(chapters: Iterable[Chapter]) -> str:
+    """The tables of the status page: device, versions, seconds."""
+    from transferlib.execution import device_name, execution
+
+    used = {"device": device_name(execution().device), "Python": sys.version.split()[0]}
+    used |= {name: version(name) for name in VERSIONED}
+    lines = ["| | in this build |", "|---|---|", *(f"| {name} | {value} |" for name, value in used.items())]
+    lines += ["", f"| chapter | seconds, {AT_ONCE} at a time |", "|---|---|"]
+    lines += [f"| {chapter.page.stem} | {chapter.stamped['seconds']:.0f} |" for chapter in chapters]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
