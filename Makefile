@@ -1,28 +1,36 @@
-# `make smoke` and `make test` are all that a fresh machine with Python 3.10+ needs.
+# `make book` and `make test` are all that a fresh machine with Python 3.10+ needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SMOKE := smoke
+PORT ?= 8000
 
-.PHONY: smoke test lint bench clean
+.PHONY: book serve smoke test bench clean
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
+# Every chapter is executed on the published runs, then rendered; what has not changed is not executed again.
+book: $(VENV)/installed
+	$(BIN)/python tools/build_book.py
+
+serve: book
+	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
+
+# Every chapter trains for real, on the embedded drawings; its numbers are read back and compared with the store.
 smoke: $(VENV)/installed
-	$(BIN)/transferlib run --profile smoke --store $(SMOKE)
-	$(BIN)/transferlib plot --store $(SMOKE) --figure 2 --out $(SMOKE)/figure2.png
-	$(BIN)/transferlib plot --store $(SMOKE) --figure 3 --out $(SMOKE)/figure3.png
+	$(BIN)/python tools/build_book.py --profile smoke --no-html
+	$(BIN)/python -m pytest tests/chapters
 
 test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python tools/lint_notebooks.py
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/chapters # `make smoke` runs those
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(SMOKE)
+	rm -rf $(VENV) _build
