@@ -47,6 +47,11 @@ def test_a_minus_is_a_minus_and_a_hyphen_stays(shown):
     assert text == "−1.0 (−2), chapter-3, 2014-2016, [−3]"
 
 
+def test_what_rounds_to_zero_has_no_sign(shown):
+    text, _ = shown(say, "{a:+.1f} [{b:+.1f}, {c:+.1f}] {d:+.2f}", a=-0.04, b=-0.06, c=0.04, d=-0.004)
+    assert text == "0.0 [−0.1, 0.0] 0.00"
+
+
 def test_a_field_without_a_value_and_a_value_without_a_field_are_named():
     with pytest.raises(TransferlibError, match="the sentence needs a value for 'loss'"):
         say("{loss:.1f}", gain=1.0)

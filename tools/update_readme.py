@@ -13,7 +13,7 @@ import pandas as pd
 
 from transferlib.effects import effects, effects_table
 from transferlib.plots import about
-from transferlib.results import Results, open_results
+from transferlib.results import Results, convergence, gain_from_doubling, open_results
 from transferlib.stats import contrast, estimate, family_names, minus
 from transferlib.treatments import DEPTHS
 
@@ -56,27 +56,13 @@ def _bases(results: Results) -> str:
     return ", ".join(f"{100 * row.top1:.1f} % ({row.split}, {row.target})" for row in bases.itertuples())
 
 
-def _doubled() -> str:
-    """What training the base twice as long gains, where that was run."""
-    longer = open_results("published", "doubled", treatments="base").table
-    base = open_results("published", "random", treatments="base").table
-    pair = longer.merge(base, on=["split", "target", "seed"], suffixes=("", "_short"))
-    if pair.empty:
-        return "A base trained twice as long is not in the store yet, so the bases are not shown to be converged."
-    gain = 100 * (pair["top1"] - pair["top1_short"]).mean()
-    verdict = (
-        "converged, by the rule of less than a point" if gain < 1 else "not converged, which favours `+` over base"
-    )
-    return f"A base trained twice as long gains {gain:+.1f} points: {verdict}."
-
-
 def results_text(results: Results) -> str:
     """The text between the README's marks."""
-    table = results.table
+    table, doubled = results.table, convergence(gain_from_doubling("published"))
     return "\n\n".join(
         [
             f"{about(table)}; {len(table)} runs, {table['seconds'].sum() / 60:.0f} minutes of one thread on "
-            f"{results.made_on}. Bases reach {_bases(results)}. {_doubled()}",
+            f"{results.made_on}. Bases reach {_bases(results)}. Base B of `random:0`: {doubled}.",
             markdown(by_depth(results)),
             "In brackets, 95 % intervals: over pairs of split and direction where there are three or more, else over "
             "the test images only. The claims of the paper, judged by the rules of `transferlib.effects`:",

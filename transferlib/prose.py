@@ -33,6 +33,7 @@ def say(template: str, **numbers: object) -> None:
 def _show(text: str, numbers: dict[str, object]) -> None:
     from IPython.display import Markdown, display
 
+    text = re.sub(r"(?<![\w.])[-+](?=0(\.0+)?(?![\d.]))", "", text)  # what rounds to zero has no sign
     text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
     display(Markdown(text), metadata={"transferlib": {name: _plain(value) for name, value in numbers.items()}})
 
