@@ -72,6 +72,7 @@ def test_effects_are_told_with_the_papers_figure_ours_and_the_verdict(shown):
     lines = text.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"- **{first.number}: {first.words}**")
-    assert "Yosinski et al. 2014: +0.3 [+0.1, +0.5]; ours: −0.4 [−0.5, −0.3]. Verdict: **holds**." in lines[0]
+    assert "Yosinski et al. 2014: +0.3 [+0.1, +0.5]; ours: −0.4 [−0.5, −0.3] (over 8 pairs)." in lines[0]
+    assert lines[0].endswith("Verdict: **holds**.")
     assert "ours: not run. Verdict: **cannot be told**." in lines[1]
     assert kept == {f"effect_{first.number}": -0.4, f"effect_{second.number}": None}

@@ -314,3 +314,16 @@ def test_parts_without_runs_are_left_out(whole):
     assert nothing.empty
     assert list(nothing.columns) == list(frozen.columns)
     assert set(DECOMPOSITION) > set(frozen["part"])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "over", "words"),
+    [
+        (8, "pairs", "8 pairs"),
+        (1, "test images", "the test images of 1 pair"),
+        (2, "nothing", "2 pairs, no interval"),
+        (2, "test images, pairs", "test images, pairs of 2 pairs or more"),
+    ],
+)
+def test_an_estimate_says_what_is_behind_it(pairs, over, words):
+    assert Estimate(0.0, 1.0, 7, pairs, over).behind == words

@@ -13,8 +13,8 @@ import pandas as pd
 
 from transferlib.effects import effects, effects_table
 from transferlib.plots import about
-from transferlib.results import Results, convergence, gain_from_doubling, open_results
-from transferlib.stats import contrast, estimate, family_names, minus
+from transferlib.results import Results, convergence, gain_from_doubling, inventory, open_results
+from transferlib.stats import contrast, estimate, minus
 from transferlib.treatments import DEPTHS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,28 +65,11 @@ def results_text(results: Results) -> str:
             f"{results.made_on}. Bases reach {_bases(results)}. Base B of `random:0`: {doubled}.",
             markdown(by_depth(results)),
             "In brackets, 95 % intervals: over pairs of split and direction where there are three or more, else over "
-            "the test images only. The claims of the paper, judged by the rules of `transferlib.effects`:",
+            "the test images only. The claims of the paper, judged by the rules of `transferlib.effects`; in points of "
+            "top-1, slopes in points a layer, epochs in %:",
             markdown(effects_table(effects(table, results.curve))),
         ]
     )
-
-
-def inventory(results: Results) -> str:
-    """What is in the store: a row for each family with its runs, minutes, device and number format."""
-    table = results.store.table()
-    counts = [
-        "all" if count != count else f"{count:.0f}" for count in table["images_per_class"].astype(float)
-    ]  # NaN: all
-    table = table.assign(family=family_names(table), minutes=table["seconds"] / 60, per_class=counts)
-    made = [results.store.get(key) for key in table["key"]]
-    table = table.assign(made=[f"{r['device']}, {r['execution']}, torch {r['versions']['torch']}" for r in made])
-    by = ["dataset", "network", "epochs", "per_class", "split", "target", "family"]
-    rows = table.groupby(by, sort=False)
-    found = pd.DataFrame(
-        {"runs": rows.size(), "minutes": rows["minutes"].sum().round(1), "made on": rows["made"].agg("; ".join)}
-    )
-    found["made on"] = ["; ".join(sorted(set(text.split("; ")))) for text in found["made on"]]
-    return markdown(found.reset_index().set_index("dataset"))
 
 
 def updated(readme: str, text: str) -> str:
@@ -98,7 +81,8 @@ def updated(readme: str, text: str) -> str:
 def pages() -> dict[Path, str]:
     """Both files as they should be."""
     results = open_results("published", "random", "dissimilar", "random-filters")
-    texts = {ROOT / "README.md": results_text(results), ROOT / "book" / "results" / "README.md": inventory(results)}
+    listed = inventory(results.store).set_index("dataset")
+    texts = {ROOT / "README.md": results_text(results), ROOT / "book" / "results" / "README.md": markdown(listed)}
     return {path: updated(path.read_text(encoding="utf-8"), text) for path, text in texts.items()}
 
 

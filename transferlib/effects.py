@@ -171,18 +171,20 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("1b", "layers 1–2 transfer without loss", "A2B − base", _of_random(minus("AnB", "base", [2])), "loss"),
     Claim("1c", "layers 1–3 transfer without loss", "A3B − base", _of_random(minus("AnB", "base", [3])), "loss"),
     Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", _of_random(_DIP)),
-    Claim(
-        "3", "specificity grows with n", "slope of BnB − AnB, a layer", _of_random(slope("BnB", "AnB")), margin=_LAYER
-    ),
+    Claim("3", "specificity grows with n", "slope of BnB − AnB over n", _of_random(slope("BnB", "AnB")), margin=_LAYER),
     Claim("4a", "fine-tuned transfer beats scratch", "AnB+ − base, mean", _of_random(minus("AnB+", "base"))),
     Claim("4b", "and beats its own layers fine-tuned", "AnB+ − BnB+, mean", _over_selffer),
     Claim("5", "BnB+ does not differ from base", "BnB+ − base, mean", _of_random(minus("BnB+", "base")), "same"),
     Claim(
-        "6", "distance costs more, the deeper the cut", "slope of AnB − base, − random", _distance_slope, margin=_LAYER
+        "6",
+        "distance costs more, the deeper the cut",
+        "slope of AnB − base, − random",
+        _distance_slope,
+        margin=_LAYER,
     ),
     Claim("7", "even distant features beat random ones", "AnB, distant − RnB", _distant_over_random),
-    Claim("8a", "transfer learns faster, to 90 %", "epochs saved by AnB+, %", _saved(0.9)),
-    Claim("8b", "and to the base's final accuracy", "epochs saved by AnB+, %", _saved(1.0)),
+    Claim("8a", "transfer learns faster, to 90 %", "epochs saved by AnB+, in %", _saved(0.9)),
+    Claim("8b", "and to the base's final accuracy", "epochs saved by AnB+, in %", _saved(1.0)),
 )
 
 
@@ -204,7 +206,7 @@ def _try(claim: Claim, table: pd.DataFrame, curve_of: CurveOf) -> Estimate | Non
 
 
 def effects_table(found: list[Effect]) -> pd.DataFrame:
-    """The effects as text, one row per claim, ready to be shown."""
+    """The effects as text, one row per claim; in points, slopes in points a layer, epochs in %."""
     rows = [
         (
             effect.claim.number,
@@ -212,12 +214,12 @@ def effects_table(found: list[Effect]) -> pd.DataFrame:
             effect.claim.measure,
             str(effect.paper),
             effect.ours_text,
-            f"{effect.ours.pairs} ({effect.ours.over})" if effect.ours else "",
+            effect.ours.behind if effect.ours else "",
             effect.verdict,
         )
         for effect in found
     ]
-    columns = ["", "claim", "measured by (points)", paper.CITATION, "ours [95 %]", "pairs (interval over)", "verdict"]
+    columns = ["", "claim", "measured by", f"{paper.CITATION}, logs", "ours [95 %]", "interval over", "verdict"]
     return pd.DataFrame(rows, columns=columns).set_index("")
 
 

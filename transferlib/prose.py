@@ -33,7 +33,7 @@ def say(template: str, **numbers: object) -> None:
 def _show(text: str, numbers: dict[str, object]) -> None:
     from IPython.display import Markdown, display
 
-    text = re.sub(r"(?<![\w.])[-+](?=0(\.0+)?(?![\d.]))", "", text)  # what rounds to zero has no sign
+    text = re.sub(r"(?<![\w.])[-+](?=0(\.0+)?(?![\d.]))", "", text)  # as ``stats.signed``, at any precision
     text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
     display(Markdown(text), metadata={"transferlib": {name: _plain(value) for name, value in numbers.items()}})
 
@@ -46,10 +46,14 @@ def say_effects(found: Iterable[Effect], *numbers: str) -> None:
         if claim.number in numbers:
             lines.append(
                 f"- **{claim.number}: {claim.words}** ({claim.measure}). {paper.CITATION}: {effect.paper}; "
-                f"ours: {effect.ours_text}. Verdict: **{effect.verdict}**."
+                f"ours: {effect.ours_text}{_over(effect)}. Verdict: **{effect.verdict}**."
             )
             told |= {f"effect_{claim.number}": effect.ours.mean if effect.ours else None}
     _show("\n".join(lines), told)
+
+
+def _over(effect: Effect) -> str:
+    return f" (over {effect.ours.behind})" if effect.ours else ""
 
 
 def _plain(value: object) -> object:

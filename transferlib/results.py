@@ -20,6 +20,7 @@ from transferlib.nets import AlexNet, network
 from transferlib.profiles import Profile, profile
 from transferlib.reporting import clock
 from transferlib.splits import Split, make_split
+from transferlib.stats import family_names
 from transferlib.store import Store
 from transferlib.study import FamilyPlan, Study, correct_images, run_study
 from transferlib.treatments import Treatment, parse_treatments
@@ -168,6 +169,19 @@ def published_store() -> Path:
             "repository and work inside it, or choose PROFILE = 'smoke' or 'colab' to train your own"
         )
     return found
+
+
+def inventory(store: Store) -> pd.DataFrame:
+    """What is in a store: a row for each family with its runs, minutes, and what they were made on."""
+    table = store.table()
+    counts = table["images_per_class"].map(lambda count: "all" if pd.isna(count) else f"{count:.0f}")
+    made = [store.get(key) for key in table["key"]]
+    made = [f"{r['device']}, {r['execution']}, torch {r['versions']['torch']}" for r in made]
+    table = table.assign(family=family_names(table), minutes=table["seconds"] / 60, per_class=counts, made=made)
+    rows = table.groupby(["dataset", "network", "epochs", "per_class", "split", "target", "family"], sort=False)
+    words = rows["made"].agg(lambda said: "; ".join(sorted(set(said))))
+    found = {"runs": rows.size(), "minutes": rows["minutes"].sum().round(1), "made on": words}
+    return pd.DataFrame(found).reset_index()
 
 
 def recorded(name: str) -> dict:

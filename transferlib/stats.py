@@ -79,6 +79,15 @@ def difference_over_images(run: np.ndarray, base: np.ndarray) -> tuple[float, fl
     return 100 * (only_run - only_base) / len(run), 196 * math.sqrt(variance) / len(run)
 
 
+def signed(points: float) -> str:
+    """A difference with its sign and one decimal; what rounds to zero has none.
+
+    >>> signed(1.25), signed(-0.04)
+    ('+1.2', '0.0')
+    """
+    return "0.0" if f"{points:.1f}" in ("0.0", "-0.0") else f"{points:+.1f}"
+
+
 # --- contrasts ---
 
 
@@ -160,9 +169,16 @@ class Estimate:
         half = self.error * float(scipy_stats.t.ppf(0.5 + level / 2, self.freedom))
         return self.mean - half, self.mean + half
 
+    @property
+    def behind(self) -> str:
+        """What the interval is over, in words, such as ``8 pairs`` or ``the test images of 1 pair``."""
+        pairs = f"{self.pairs} pair{'s' * (self.pairs > 1)}"
+        words = {"pairs": pairs, "test images": f"the test images of {pairs}", "nothing": f"{pairs}, no interval"}
+        return words.get(self.over, f"{self.over} of {pairs} or more")
+
     def __str__(self) -> str:
-        low, high = self.interval()
-        return f"{self.mean:+.1f}" if math.isnan(low) else f"{self.mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        mean, low, high = (signed(number) for number in (self.mean, *self.interval()))
+        return mean if math.isnan(self.error) else f"{mean} [{low}, {high}]"
 
     def __sub__(self, other: Estimate) -> Estimate:
         """The difference of two contrasts over different pairs; the freedom is Welch and Satterthwaite's."""

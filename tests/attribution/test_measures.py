@@ -24,6 +24,7 @@ from transferlib.attribution import (
     figure_tcav,
     layer_measures,
     linear_cka,
+    own_over_foreign,
     probe,
     ridge_direction,
     tcav_scores,
@@ -285,3 +286,13 @@ def test_measures_are_plain_and_say_what_they_were_made_of(net):
     for figure in (figure_probes(found), figure_separability(found), figure_cka(found)):
         assert figure.get_figwidth() == 8 and len(figure.axes) == 2
     assert len(figure_concepts(concept_sets(16, 8)).axes[0].images) == 8 * (len(CONCEPTS) + 1)
+
+
+def test_own_classes_are_held_against_foreign_ones_layer_by_layer():
+    accuracy = {("A", "A"): 0.5, ("A", "B"): 0.4, ("B", "B"): 0.7, ("B", "A"): 0.55, ("A", "untrained"): 0.9}
+    rows = [
+        {"layer": layer, "classes": half, "network": net, "accuracy": value + layer * (half == net) / 100}
+        for (half, net), value in accuracy.items()
+        for layer in (0, 1)
+    ]
+    assert own_over_foreign({"probes": rows}).to_dict() == pytest.approx({0: 12.5, 1: 13.5})

@@ -86,10 +86,11 @@ def test_the_store_holds_the_whole_profile_and_its_networks_have_learnt(executed
 def test_index_counts_its_runs_and_minutes(executed, runs):
     own = runs[runs["key"].isin(keys_of("random", "random-filters"))]
     told = executed("index")
-    assert told["runs"] == len(own) == 2 + 4 * 7 + 7
-    assert told["minutes"] == pytest.approx(own["seconds"].sum() / 60)
+    assert len(own) == 2 + 4 * 7 + 7
+    assert len(own) <= told["runs"] <= len(runs)  # other chapters fill the same store meanwhile
+    assert own["seconds"].sum() / 60 <= told["minutes"] + 1e-9 <= runs["seconds"].sum() / 60 + 2e-9
     assert told["devices"] == ", ".join(sorted(own["device"].unique()))
-    assert told["studies"] == "shapes at 32 px with the network alexnet32-tiny"
+    assert told["study"] == "shapes at 32 px with the network alexnet32-tiny"
 
 
 def first_layer(runs, target: str) -> torch.Tensor:
@@ -253,17 +254,25 @@ def test_runs_with_few_images_are_counted(executed, runs):
     assert executed("08_speed")["count"] == len(few) == 3
 
 
-def test_the_verdicts_are_those_of_the_chapters_before(executed):
+def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):
     told = executed("09_decisions")
     assert told["total"] == 12
-    assert sum(int(number) for number in re.findall(r"(\d+) \*", told["summary"])) == 12
-    verdicts = dict(re.findall(r"(\d[abc]?): ([a-z ]+)", told["rows"]))
-    assert verdicts["5"].strip() == executed("06_fine_tuning")["verdict"]
+    assert sum(int(number) for number in re.findall(r"\*: (\d+)", told["summary"])) == 12
+    assert told["c5"] == executed("06_fine_tuning")["verdict"]
+    assert told["versus"] == "a difference not measured here"
+    lost = [
+        accuracy(f"A{n}B", "natural-manmade", t) - accuracy("base", "natural-manmade", t)
+        for n in (3, 5, 7)
+        for t in "AB"
+    ]
+    assert numbers(told["frozen"])[0] == pytest.approx(np.mean(lost), abs=0.051)
+    assert told["tuned"] == "not run"
     assert told["advice"].strip()
 
 
 def test_the_reproduction_page_counts_the_runs_behind_it(executed, runs):
     own = runs[runs["key"].isin(keys_of("random", "dissimilar", "random-filters"))]
     told = executed("reproduction")
-    assert told["runs"] == len(own)
-    assert told["odd"] == (own["status"] != "ok").sum()
+    assert len(own) <= told["runs"] <= len(runs)
+    assert (own["status"] != "ok").sum() <= told["odd"] <= (runs["status"] != "ok").sum()
+    assert numbers(told["dip"])[0] == pytest.approx(executed("05_freezing")["effect_2"], abs=0.051)

@@ -29,7 +29,7 @@ from transferlib.attribution.figures import (
     figure_views,
 )
 from transferlib.attribution.filters import filter_tiles, kernels, match_by_chance, match_filters, match_kernels
-from transferlib.attribution.measures import class_sets, layer_measures
+from transferlib.attribution.measures import class_sets, layer_measures, own_over_foreign
 from transferlib.attribution.microscope import (
     METHODS,
     Method,
@@ -84,6 +84,7 @@ __all__ = [
     "match_kernels",
     "method",
     "microscope",
+    "own_over_foreign",
     "photograph",
     "probe",
     "receptive_field",

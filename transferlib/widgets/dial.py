@@ -14,7 +14,7 @@ from transferlib.data import shapes
 from transferlib.errors import TransferlibError
 from transferlib.plots import STYLE
 from transferlib.splits import similarity_of
-from transferlib.stats import comparable, curves
+from transferlib.stats import comparable, curves, signed
 from transferlib.treatments import DEPTHS
 from transferlib.widgets.explorer import Explorer, Frame
 
@@ -44,7 +44,7 @@ def similarity_dial(table: pd.DataFrame) -> Explorer:
 
 
 def _words(loss: pd.DataFrame, name: str) -> str:
-    cuts = "; ".join(f"A{row.n}B {row.mean:+.1f}{_interval(row)}".replace("-", "−") for row in loss.itertuples())
+    cuts = "; ".join(f"A{row.n}B {signed(row.mean)}{_interval(row)}".replace("-", "−") for row in loss.itertuples())
     pairs, over = int(loss["pairs"].max()), loss["over"].iloc[0]
     runs = f"{pairs} runs each" if pairs > 1 else "one run each"
     spread = "" if over == "nothing" else f", with 95 % intervals over {over.replace('pairs', 'runs')}"
@@ -52,7 +52,7 @@ def _words(loss: pd.DataFrame, name: str) -> str:
 
 
 def _interval(row: tuple) -> str:
-    return "" if np.isnan(row.low) else f" ({row.low:+.1f} to {row.high:+.1f})"
+    return "" if np.isnan(row.low) else f" ({signed(row.low)} to {signed(row.high)})"
 
 
 def _picture(losses: dict[str, pd.DataFrame], spec: str) -> Figure:

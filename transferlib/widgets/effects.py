@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from transferlib.stats import Estimate, contrast, estimate, family_names, minus, with_differences
+from transferlib.stats import Estimate, contrast, estimate, family_names, minus, signed, with_differences
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,21 @@ class Point:
         return self.effect.interval()[1] - self.effect.mean
 
     def __str__(self) -> str:
-        against = f"{abs(self.effect.mean):.1f} points {'below' if self.effect.mean < 0 else 'above'} the base's"
-        return f"{self.top1:.1f} % top-1, {against} {self.base:.1f} % ({self._interval})"
+        return f"{self.top1:.1f} % top-1, {self._against} {self.base:.1f} % ({self._interval})"
+
+    @property
+    def _against(self) -> str:
+        apart = f"{abs(self.effect.mean):.1f}"
+        if apart == "0.0":
+            return "level with the base's"
+        return f"{apart} points {'below' if self.effect.mean < 0 else 'above'} the base's"
 
     @property
     def _interval(self) -> str:
         pairs = f"{self.effect.pairs} run{'s' * (self.effect.pairs > 1)}"
         if math.isnan(self.effect.error):
             return f"{pairs}, no interval"
-        low, high = (f"{end:+.1f}".replace("-", "−") for end in self.effect.interval())
+        low, high = (signed(end).replace("-", "−") for end in self.effect.interval())
         over = pairs if self.effect.over == "pairs" else f"the test images of {pairs}"
         return f"95 % interval of the difference {low} to {high}, over {over}"
 
