@@ -28,6 +28,8 @@ from transferlib.widgets import (
     similarity_dial,
 )
 from transferlib.widgets.curves import first_epoch
+from transferlib.widgets.dial import _apart
+from transferlib.widgets.dial import _apart
 from transferlib.widgets.effects import points
 
 CONTROLS = {"size <px>": ("1", "2", "3"), "colour": ("red", "green")}
@@ -464,7 +466,7 @@ def dial():
 def test_dial_turns_from_alike_to_far_and_says_the_loss(dial):
     assert dial.combinations == [("1",), ("0.5",), ("0",)]
     assert dial._frame(("0.5",)).text == (
-        "Similarity 0.5: AnB's top-1 minus that of the base, in points (one run each): A2B +0.0; A7B −10.0."
+        "Similarity 0.5: AnB's top-1 minus that of the base, in points (one run each): A2B 0.0; A7B −10.0."
     )
 
 
@@ -478,3 +480,8 @@ def test_dial_shows_both_halves_and_turns_only_b(dial):
 def test_dial_without_runs_is_refused():
     with pytest.raises(TransferlibError, match="no dial to turn"):
         similarity_dial(pd.DataFrame([run("base", 0.5, split="similarity:1.0")]))
+
+
+def test_labels_that_would_lie_on_one_another_are_moved_apart():
+    assert _apart([-45.0, -44.0, -20.0], 2.0) == [-45.0, -43.0, -20.0]
+    assert _apart([], 1.0) == []

@@ -77,18 +77,18 @@ def _images(similarity: float) -> list[list[np.ndarray]]:
 
 def _curves(ax: Axes, losses: dict[str, pd.DataFrame], spec: str) -> None:
     colour, marker = STYLE["AnB"]
-    for other, loss in losses.items():
-        if other != spec:
-            ax.plot(loss["n"], loss["mean"], color=colour, linewidth=1, alpha=0.35)
-            end = loss.iloc[-1]
-            place = {"xytext": (12, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
-            ax.annotate(f"{similarity_of(other):g}", (end["n"], end["mean"]), **place)
+    others = sorted((other for other in losses if other != spec), key=lambda other: losses[other]["mean"].iloc[-1])
+    low, high = _reach(losses.values())
+    ends = _apart([losses[other]["mean"].iloc[-1] for other in others], (high - low) / 22)
+    for other, end in zip(others, ends, strict=True):
+        ax.plot(losses[other]["n"], losses[other]["mean"], color=colour, linewidth=1, alpha=0.35)
+        ax.text(losses[other]["n"].iloc[-1] + 0.2, end, f"{similarity_of(other):g}", va="center", fontsize=9)
     loss = losses[spec]
     half_width = loss["high"] - loss["mean"]
     how = {"color": colour, "marker": marker, "linewidth": 2.2, "capsize": 5, "markersize": 7, "zorder": 4}
     ax.errorbar(loss["n"], loss["mean"], half_width, label=f"AnB at similarity {similarity_of(spec):g}", **how)
     ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":", label="base at the same similarity")
-    ax.set_ylim(*_reach(losses.values()))  # the same in every picture
+    ax.set_ylim(low, high)  # the same in every picture
     ax.set_xlim(0.6, 7.6)
     ax.set_xticks(DEPTHS)
     ax.set_xlabel("n: layers copied and frozen", fontsize=10)
@@ -96,6 +96,14 @@ def _curves(ax: Axes, losses: dict[str, pd.DataFrame], spec: str) -> None:
     ax.grid(axis="y", alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=9.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 0.99))
+
+
+def _apart(heights: Iterable[float], gap: float) -> list[float]:
+    """Rising heights, each moved up where it would lie closer than a gap to the one below."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else height)
+    return moved
 
 
 def _reach(losses: Iterable[pd.DataFrame]) -> tuple[float, float]:
