@@ -29,7 +29,6 @@ from transferlib.widgets import (
 )
 from transferlib.widgets.curves import first_epoch
 from transferlib.widgets.dial import _apart
-from transferlib.widgets.dial import _apart
 from transferlib.widgets.effects import points
 
 CONTROLS = {"size <px>": ("1", "2", "3"), "colour": ("red", "green")}
