@@ -162,3 +162,20 @@ def test_equations_become_mathml(monkeypatch):
     bookext.mathml(r"\nothing{x}", "inline", None)
     bookext.mathml("x^", "inline", None)
     assert len(warned) == 2
+
+
+def test_a_chapter_depends_on_what_is_imported_relatively(tool):
+    write(tool.ROOT / "transferlib" / "errors.py", "")
+    write(tool.ROOT / "transferlib" / "data" / "__init__.py", "from . import folders\nfrom .cache import cached")
+    write(tool.ROOT / "transferlib" / "data" / "folders.py", "from ..errors import Error")
+    write(tool.ROOT / "transferlib" / "data" / "cache.py", "")
+    write(tool.ROOT / "transferlib" / "data" / "unused.py", "")
+    found = {path.name for path in tool.imported("from transferlib.data import load")}
+    assert found == {"__init__.py", "folders.py", "cache.py", "errors.py"}
+
+
+def test_a_stamp_that_was_half_written_is_none(tool):
+    one = tool.Chapter(Path("book/one.ipynb"), "published")
+    write(one.executed, "")
+    write(one.stamp, '{"key"')
+    assert one.stamped == {}

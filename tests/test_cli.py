@@ -62,7 +62,7 @@ def test_run_trains_what_was_asked_and_says_how_to_go_on(finished):
     assert set(Store(store).table()["epochs"]) == {1}
     assert "random:0: " in out
     assert "4 runs in the store" in out or "3 runs in the store" in out
-    assert f"transferlib plot --store {store} --figure 2" in out
+    assert f"transferlib results --store {store}" in out
     assert "AnB  target B" in err
     assert re.search(r"2 runs +1/1 steps", err)
 

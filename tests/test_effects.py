@@ -227,3 +227,14 @@ def test_the_table_has_a_row_for_each_claim_and_names_what_the_interval_is_over(
 
 def test_an_effect_without_runs_is_unknown():
     assert Effect(CLAIMS[0], known(1, 1), None).verdict == UNKNOWN
+
+
+def test_an_effect_that_is_shown_to_be_too_small_does_not_hold_though_it_is_no_zero():
+    tiny = Estimate(0.2, 0.05, 7, 8, "pairs")
+    assert tiny.interval()[0] > 0
+    assert judge_effect(tiny, 34.0) == NOT_HERE
+    assert judge_effect(tiny, 34.0, margin=0.1) == WEAKER
+
+
+def test_a_paper_that_found_nothing_does_not_turn_the_sign():
+    assert judge_effect(Estimate(5.0, 0.1, 7, 8, "pairs"), 0.0) == HOLDS

@@ -18,6 +18,8 @@ from transferlib.measure import (
     COPIES,
     LEVEL,
     Scores,
+    _differ,
+    _know_nothing,
     action,
     advise,
     example_folders,
@@ -82,15 +84,27 @@ def test_copies_that_all_do_worse_harm():
     assert "Even A1B+" in advice.text and "-15.0 points" in advice.text
 
 
-def test_a_tie_is_called_one_and_the_cheapest_is_recommended_with_the_reason():
-    advice = advise(invented({}, default=50))
+def test_a_tie_that_enough_images_show_is_called_one_and_the_cheapest_is_recommended_with_the_reason():
+    advice = advise(invented({}, default=50, images=40_000))
     assert (advice.verdict, str(advice.treatment)) == ("cannot tell", "A7B")
-    assert "cannot tell" in advice.text and "cheapest" in advice.text and "more test pictures" in advice.text
+    assert "of what is shown to lose less than 1 point" in advice.text and "more test pictures" in advice.text
+
+
+def test_where_little_can_be_told_nothing_is_frozen_on_its_account():
+    advice = advise(invented({}, default=50))
+    assert (advice.verdict, advice.treatment) == ("cannot tell", BASE)
+    assert "nothing with copied layers is shown to lose less than 1 point" in advice.text
+
+
+def test_one_training_each_only_seems_to_help():
+    advice = advise(invented({"base": 50, "A4B+": 75}, default=40, seeds=1))
+    assert advice.verdict == "helps"
+    assert advice.text.startswith("Copying seems to help, by one training each (try --seeds 3)")
 
 
 def test_in_a_tie_with_fine_tuning_alone_the_base_is_recommended_since_it_needs_no_source():
-    level = {"base": 60} | {f"A{n}B+": 60.2 for n in range(1, 8)}
-    advice = advise(invented(level, default=30))
+    level = {"base": 60} | {f"A{n}B+": 60.02 for n in range(1, 8)}
+    advice = advise(invented(level, default=30, images=40_000))
     assert (advice.verdict, advice.treatment) == ("cannot tell", BASE)
     assert "needs no source" in advice.text
     assert "Do not freeze this much: A1B -30.0 points" in advice.text
@@ -208,11 +222,12 @@ def test_fewer_pictures_are_seen_more_often_in_smaller_batches():
     assert [r.epochs for r in (recipe_for(8, 3), recipe_for(100_000, 3))] == [3, 3]
 
 
-def test_large_data_are_trained_once_on_the_larger_network():
+def test_large_data_are_trained_on_the_larger_network_and_a_large_target_once():
     small, large = (study_of(("shapes", "cifar100"), [count, 500], None, None) for count in (10_000, 10_001))
     assert (small.network, small.seeds) == ("alexnet32-tiny", (0, 1, 2))
-    assert (large.network, large.seeds) == ("alexnet32-small", (0,))
+    assert (large.network, large.seeds) == ("alexnet32-small", (0, 1, 2))
     assert large.source.network == large.network
+    assert study_of(("shapes", "cifar100"), [500, 10_001], None, None).seeds == (0,)
 
 
 def study(source="shapes", target="cifar100", **changes):
@@ -466,3 +481,15 @@ def test_a_whole_data_set_is_one_half_and_has_no_other(folders):
         split.half("A")
     with pytest.raises(TransferlibError, match="unknown split"):
         make_split(data, "whole:C")
+
+
+def test_a_source_that_learned_nothing_is_named():
+    runs = pd.DataFrame({"target": ["A", "A", "B"], "status": ["chance", "ok", "chance"], "top1": [0.2, 0.4, 0.1]})
+    assert "in 1 of 2 trainings (top-1 30.0 %)" in _know_nothing(runs)
+    assert _know_nothing(runs[1:]) == ""
+
+
+def test_folders_that_bear_a_data_sets_name_are_another_thing_than_the_data_set(tmp_path):
+    _differ("shapes", f"folder:{tmp_path / 'shapes'}")
+    with pytest.raises(TransferlibError, match="two different data sets"):
+        _differ(f"folder:{tmp_path}", f"folder:{tmp_path / '.'}")

@@ -367,3 +367,10 @@ def test_a_figure_is_shown_as_svg_or_as_a_picture_of_its_width(monkeypatch):
     assert shown[0]._repr_svg_() == shown[1]._repr_svg_()
     assert shown[2].data.startswith(b"\x89PNG")
     assert shown[2].width == 8 * 96
+
+
+def test_figure_3_finds_its_runs_beside_a_larger_study(tmp_path):
+    far = [invented(name, 0.4, "natural-manmade") for name in ("base", "A1B", "A2B")]
+    dial = [invented(name, 0.9, f"similarity:{x}", epochs=9) for x in (0.0, 1.0) for name in ("base", "A1B", "A2B")]
+    figure = figure_3(store_of(tmp_path, *far, *dial).table())
+    assert line(figure.axes[0], "target man-made") == {0: 40.0, 1: 40.0, 2: 40.0}

@@ -483,3 +483,12 @@ def test_an_empty_store_has_an_empty_table_and_a_missing_one_is_named(tmp_path):
     assert list(Store(tmp_path).table().columns) == COLUMNS
     with pytest.raises(TransferlibError, match=r"no store in .*nowhere"):
         Store(tmp_path / "nowhere").table()
+
+
+def test_a_record_without_a_status_is_set_aside(tmp_path):
+    record = invented("base", 0.5)
+    del record["status"]
+    store = Store(tmp_path)
+    key = store.put(record)
+    with pytest.warns(UserWarning, match="it lacks status"):
+        assert store.get(key) is None

@@ -126,8 +126,10 @@ class Chapter:
     @property
     def stamped(self) -> dict:
         """What is known of the copy; nothing where there is none."""
-        made = self.executed.exists() and self.stamp.exists()
-        return json.loads(self.stamp.read_text(encoding="utf-8")) if made else {}
+        try:
+            return json.loads(self.stamp.read_text(encoding="utf-8")) if self.executed.exists() else {}
+        except (FileNotFoundError, json.JSONDecodeError):  # the latter where a build was killed
+            return {}
 
 
 @cache
@@ -146,15 +148,16 @@ def published() -> list[Path]:
 def imported(code: str) -> set[Path]:
     """The package's files that some code imports, at once or through others."""
     found: set[Path] = set()
-    queue = [code]
+    queue = [(code, "")]
     while queue:
-        new = {path for name in _imports(queue.pop()) for path in _files(name)} - found
+        new = {path for name in _imports(*queue.pop()) for path in _files(name)} - found
         found |= new
-        queue += [path.read_text(encoding="utf-8") for path in new]
+        queue += [(path.read_text(encoding="utf-8"), ".".join(path.relative_to(ROOT).parent.parts)) for path in new]
     return found
 
 
-def _imports(code: str) -> Iterator[str]:
+def _imports(code: str, package: str) -> Iterator[str]:
+    """The names that a module of a package imports, those of relative imports in full."""
     try:
         tree = ast.parse(code)
     except SyntaxError:  # the chapter will fail, and say so
@@ -162,8 +165,10 @@ def _imports(code: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(filter(None, (above, node.module)))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def _files(name: str) -> Iterator[Path]:

@@ -60,7 +60,7 @@ def _run(args: argparse.Namespace) -> None:
                 stop=stop,
             )
             print(_summary(study, len(table), (table["status"] != "ok").sum()))
-    print(f"done: `transferlib plot --store {args.store} --figure 2 --out figure2.png` draws it")
+    print(f"done: `transferlib results --store {args.store}` lists the runs, `transferlib plot` draws them")
 
 
 @contextmanager
@@ -84,9 +84,9 @@ def _studies(args: argparse.Namespace) -> tuple[Study, ...]:
     return profile(args.profile).narrowed(
         epochs=args.epochs,
         dataset=args.dataset,
-        splits=(args.split,) if args.split else None,
+        splits=None if args.split is None else (args.split,),
         targets={"A": ("A",), "B": ("B",), "both": ("A", "B"), None: None}[args.target],
-        treatments=parse_treatments(args.treatments) if args.treatments else None,
+        treatments=None if args.treatments is None else parse_treatments(args.treatments),
     )
 
 
@@ -135,6 +135,9 @@ def _plot(args: argparse.Namespace) -> None:
 def _measure(args: argparse.Namespace) -> None:
     if args.out:
         check_figure_name(args.out)  # before the training, not after it
+    for path in filter(None, (args.out, args.csv)):
+        if not Path(path).parent.is_dir():
+            raise TransferlibError(f"no folder {Path(path).parent} for {Path(path).name}: make it first")
     with _interrupt_stops() as stop:
         measured = measure(
             args.source,
@@ -264,7 +267,7 @@ def _add_measure(commands: argparse._SubParsersAction) -> None:
     measured.add_argument("--store", type=Path, required=True, metavar="DIR", help="where finished runs lie")
     measured.add_argument("--out", type=Path, metavar="FILE", help="draw the curves into a .png or .svg file")
     measured.add_argument("--csv", type=Path, metavar="FILE", help="write the table as a CSV file")
-    measured.add_argument("--seeds", type=int, metavar="N", help="trainings of everything: 3, or 1 for large data")
+    measured.add_argument("--seeds", type=int, metavar="N", help="trainings of everything: 3, or 1 for a large target")
     measured.add_argument("--epochs", type=int, metavar="E", help="length of every training; default: by the data")
     measured.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     measured.set_defaults(call=_measure)

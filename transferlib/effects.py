@@ -86,13 +86,15 @@ def judge_same(ours: Estimate, margin: float = MARGIN) -> str:
 def judge_effect(ours: Estimate, papers: float, margin: float = MARGIN) -> str:
     """Judge "there is an effect": it holds where the 95 % interval excludes 0 on the paper's side.
 
-    Below half the paper's size it holds weaker. It does not hold where the interval lies on the other side, or where
-    two one-sided tests find the effect smaller than the margin; else our runs cannot tell.
+    Below half the paper's size it holds weaker. It does not hold where two one-sided tests find the effect smaller than
+    the margin, or where the interval lies on the other side; else our runs cannot tell.
     """
-    low, high = sorted(bound * (1 if papers > 0 else -1) for bound in ours.interval())
+    if equivalent(ours, margin) < 0.05:
+        return NOT_HERE
+    low, high = sorted(bound * (-1 if papers < 0 else 1) for bound in ours.interval())
     if low > 0:
         return HOLDS if abs(ours.mean) >= abs(papers) / 2 else WEAKER
-    return NOT_HERE if high < 0 or equivalent(ours, margin) < 0.05 else UNKNOWN
+    return NOT_HERE if high < 0 else UNKNOWN
 
 
 def _random(table: pd.DataFrame) -> pd.DataFrame:
@@ -172,7 +174,12 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("1c", "layers 1–3 transfer without loss", "A3B − base", _of_random(minus("AnB", "base", [3])), "loss"),
     Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", _of_random(_DIP)),
     Claim("3", "specificity grows with n", "slope of BnB − AnB over n", _of_random(slope("BnB", "AnB")), margin=_LAYER),
-    Claim("4a", "fine-tuned transfer beats scratch", "AnB+ − base, mean", _of_random(minus("AnB+", "base"))),
+    Claim(
+        "4a",
+        "fine-tuned transfer beats one schedule from scratch",
+        "AnB+ − base, mean",
+        _of_random(minus("AnB+", "base")),
+    ),
     Claim("4b", "and beats its own layers fine-tuned", "AnB+ − BnB+, mean", _over_selffer),
     Claim("5", "BnB+ does not differ from base", "BnB+ − base, mean", _of_random(minus("BnB+", "base")), "same"),
     Claim(

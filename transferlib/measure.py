@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from transferlib.data import Dataset, load, shapes
+from transferlib.data.folders import path_of
 from transferlib.errors import TransferlibError
 from transferlib.nets import LAYERS, network
 from transferlib.plots import MEANING, NUDGE, STYLE
@@ -38,10 +39,11 @@ from transferlib.treatments import DEPTHS, Treatment, parse_treatments
 BASE = Treatment("base")
 COPIES = parse_treatments("AnB,AnB+")
 LEVEL = 1 - 0.05 / len(COPIES)  # so that all comparisons with the base hold at once in 95 of 100 measurements
-MANY = 10_000  # pictures: from here on the source trains the larger network, and one seed is all by default
+MANY = 10_000  # pictures: from here on the larger network is trained, and a target as large once only by default
 SEEN = 40_000  # pictures that a training sees, if that is neither too few nor too many epochs
 EPOCHS = (20, 100)
 FEW_TESTS = 200
+TOLERATED = 1.0  # points: a smaller loss is the price of a cheaper training
 
 ROLES = ("source", "target")
 Verdict = Literal["helps", "harms", "cannot tell", "nothing learned"]
@@ -94,6 +96,9 @@ def measure(
     about = [
         f"{role:<8}{_counts(name, data)}" for role, name, data in zip(ROLES, (source, target), opened, strict=True)
     ]
+    if note := _know_nothing(runs):
+        notes.append(note)
+        report("note", note)
     return Measurement(runs, longer, "\n".join([*about, _how(study)]), tuple(notes))
 
 
@@ -105,7 +110,7 @@ def study_of(names: tuple[str, str], images: Sequence[int], seeds: int | None, e
         Study(name, network(net).resolution, net, (f"whole:{half}",), (half,), treatments, recipe_for(count, epochs))
         for name, half, treatments, count in zip(names, "AB", ((BASE,), (BASE, *COPIES)), images, strict=True)
     )
-    count = (1 if large else 3) if seeds is None else seeds
+    count = (1 if images[1] > MANY else 3) if seeds is None else seeds
     return dataclasses.replace(target, source=source, seeds=tuple(range(count)))
 
 
@@ -133,8 +138,10 @@ def _correct(store: Store, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differ(source: str, target: str) -> None:
-    places = [Path(name.removeprefix("folder:")).expanduser().resolve() for name in (source, target)]
-    if places[0] == places[1]:
+    same = source == target
+    if source.startswith("folder:") and target.startswith("folder:"):
+        same = len({path_of(name.removeprefix("folder:")) for name in (source, target)}) == 1
+    if same:
         raise TransferlibError(f"source and target are both {source}: expected two different data sets")
 
 
@@ -148,16 +155,34 @@ def _open(name: str, notes: list[str]) -> Dataset:
 
 
 def _overlap(source: Dataset, target: Dataset) -> list[str]:
-    """A note where the source was trained on test pictures of the target: their copies are known to it."""
-    known = {hash(pixels.tobytes()) for pixels in source.train.pixels}
-    seen, tests = sum(hash(pixels.tobytes()) in known for pixels in target.val.pixels), len(target.val.labels)
+    """Notes where the source, or the target itself, is trained on test pictures of the target."""
+    tests = len(target.val.labels)
+    seen, own = (_shared(data.train.pixels, target.val.pixels) for data in (source, target))
     if seen == tests:
         raise TransferlibError("the source has every test picture of the target among its own: expected other pictures")
-    if not seen:
-        return []
-    return [
-        f"the source is trained on {seen} of the target's {tests} test pictures, which flatters it: remove them there"
-    ]
+    notes = {
+        f"the source is trained on {seen} of the target's {tests} test pictures, which flatters it: remove them": seen,
+        f"{own} of the target's {tests} test pictures are among its own training pictures: remove the copies": own,
+    }
+    return [note for note, count in notes.items() if count]
+
+
+def _shared(pictures: np.ndarray, others: np.ndarray) -> int:
+    """How many of the others are among some pictures, pixel by pixel."""
+    known = {hash(pixels.tobytes()) for pixels in pictures}
+    return sum(hash(pixels.tobytes()) in known for pixels in others)
+
+
+def _know_nothing(runs: pd.DataFrame) -> str:
+    """A note where the source's own bases did no better than guessing."""
+    bases = runs[runs["target"] == "A"]
+    poor = int((bases["status"] != "ok").sum())
+    if not poor:
+        return ""
+    return (
+        f"the source's base did no better than guessing in {poor} of {len(bases)} trainings (top-1 "
+        f"{100 * bases['top1'].mean():.1f} %): what is copied from it is hardly more than random layers"
+    )
 
 
 def _few_tests(target: Dataset) -> list[str]:
@@ -280,7 +305,8 @@ def advise(runs: pd.DataFrame, longer: pd.DataFrame | None = None) -> Advice:
     2. Copying *helps* if some treatment beats the base and its interval, wide enough for all 14 comparisons to hold
        at once (Bonferroni), lies above 0: then only such treatments are candidates. It *harms* if the intervals of
        all that are left lie below 0: then the base is recommended. Else the data *cannot tell*, and the candidates
-       are the base and whatever is not below it by such an interval.
+       are the base and whatever is shown to lose less than ``TOLERATED`` against it: the less the data can tell, the
+       less is copied on their account.
     3. Of the candidates, those less than one standard error of the difference below the best are as good as it
        (the one-standard-error rule of Breiman et al., 1984).
     4. Of those, the cheapest is recommended: the one that trains fewest layers. Where all are trained, the base,
@@ -304,7 +330,8 @@ def advise(runs: pd.DataFrame, longer: pd.DataFrame | None = None) -> Advice:
         return Advice("helps", chosen, _helps(scores, chosen, best, against) + _still_ahead(scores, longer, chosen))
     if BASE in learned and all(effect.interval(LEVEL)[1] < 0 for effect in against.values()):
         return Advice("harms", BASE, _harms(against))
-    chosen, best = _cheapest(scores, [t for t in learned if t == BASE or against[t].interval(LEVEL)[1] >= 0])
+    safe = [t for t in learned if t == BASE or against[t].interval(LEVEL)[0] > -TOLERATED]
+    chosen, best = _cheapest(scores, safe or learned)  # where the base itself learned nothing, none is safe
     return Advice("cannot tell", chosen, _cannot_tell(scores, chosen, best, against))
 
 
@@ -367,7 +394,8 @@ def _brackets(effect: Estimate) -> str:
 
 
 def _helps(scores: Scores, chosen: Treatment, best: Treatment, against: dict[Treatment, Estimate]) -> str:
-    first = f"Copying helps: {action(chosen)}. {_compared(scores, chosen)}: {_points(against[chosen])}"
+    helps = "Copying helps" if scores.spread else "Copying seems to help, by one training each (try --seeds 3)"
+    first = f"{helps}: {action(chosen)}. {_compared(scores, chosen)}: {_points(against[chosen])}"
     return f"{first} {_brackets(against[chosen])}.{_why_not_best(scores, chosen, best)}{_too_deep(against)}"
 
 
@@ -407,11 +435,15 @@ def _cannot_tell(scores: Scores, chosen: Treatment, best: Treatment, against: di
     shown = chosen if chosen != BASE else max(against, key=lambda t: against[t].mean)
     low, high = against[shown].interval(LEVEL)
     what = f"{_compared(scores, shown)}: {_points(against[shown])}, an interval that contains 0"
-    why = f"of what looks as good as the best, this is the cheapest.{_why_not_best(scores, chosen, best)}"
+    lost = f"lose less than {TOLERATED:.0f} point against training from scratch"
+    why = f"of what is shown to {lost}, this is the cheapest."
+    if chosen == best == BASE:
+        why = f"nothing with copied layers is shown to {lost}."
+    why += _why_not_best(scores, chosen, best)
     return (
         f"The data cannot tell whether copying helps: {what} {_brackets(against[shown])}. "
         f"{_sentence(action(chosen))}: {why}{_too_deep(against)} A difference must be above about "
-        f"{(high - low) / 2:.0f} points to be told here; more test pictures, then more seeds, narrow that."
+        f"{min((high - low) / 2, 100):.0f} points to be told here; more test pictures and more seeds narrow that."
     )
 
 
@@ -497,7 +529,7 @@ def check_figure_name(path: Path) -> Path:
 def _row(scores: Scores, treatment: Treatment) -> dict[str, object]:
     right, effect = scores.accuracy(treatment), scores.difference(treatment, BASE)
     low, high = right.interval()
-    below, above = (0.0, 0.0) if treatment == BASE else effect.interval()
+    below, above = (0.0, 0.0) if treatment == BASE else np.clip(effect.interval(), -100.0, 100.0)
     return {
         "treatment": str(treatment),
         "family": treatment.family,

@@ -141,13 +141,15 @@ def figure_3(table: pd.DataFrame) -> Figure:
     Raises:
         TransferlibError: where there are neither runs on natural and man-made halves nor random filters.
     """
+    comparable(table)  # an empty store is named as such
+    table = table[table["split"].str.startswith(("random", "natural-manmade"))]
+    wanted = table["split"].str.startswith("natural-manmade") & family_names(table).eq("AnB") | table["kind"].eq("RnB")
+    if not wanted.any():
+        raise TransferlibError("figure 3 needs AnB on natural-manmade halves, or RnB: run one of them first")
     table, note = _sound(table)
     table = with_differences(table)
     table = table.assign(family=family_names(table), percent=100 * table["top1"])
-    dissimilar = table["split"].str.startswith("natural-manmade")
-    frozen = table["family"].eq("AnB")
-    if not (dissimilar & frozen).any() and not table["kind"].eq("RnB").any():
-        raise TransferlibError("figure 3 needs AnB on natural-manmade halves, or RnB: run one of them first")
+    dissimilar, frozen = table["split"].str.startswith("natural-manmade"), table["family"].eq("AnB")
     figure, axes = _sheet(2, 2, 7.6)
     _dissimilar(axes[0], table[dissimilar])
     _random_filters(axes[1], table)

@@ -18,7 +18,6 @@ from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.nets import AlexNet, network
 from transferlib.profiles import Profile, profile
-from transferlib.reporting import clock
 from transferlib.splits import Split, make_split
 from transferlib.stats import family_names
 from transferlib.store import Store
@@ -133,9 +132,10 @@ def open_results(
 def _train(chosen: Profile, studies: tuple[Study, ...], store: Store, on_cpu: bool) -> None:
     lacking = [key for key in _keys(studies) if store.get(key) is None]
     if lacking and chosen.wants_gpu and not (on_cpu or torch.cuda.is_available()):
-        length = clock(profile_seconds(chosen, execution()))
+        minutes = profile_seconds(dataclasses.replace(chosen, parts={"asked for": studies}), execution()) / 60
         raise TransferlibError(
-            f"profile {chosen.name} wants a GPU, and there is none: the whole of it takes about {length} here. "
+            f"profile {chosen.name} wants a GPU, and there is none: what is asked for takes about {minutes:,.0f} "
+            "minutes here. "
             "Choose PROFILE = 'published' or 'smoke', or give open_results on_cpu=True to train all the same"
         )
     for study in studies if lacking else ():
@@ -190,7 +190,13 @@ def recorded(name: str) -> dict:
     Raises:
         TransferlibError: where it does not ship.
     """
-    path = published_store() / f"{name}.json"
+    try:
+        path = published_store() / f"{name}.json"
+    except TransferlibError as error:
+        raise TransferlibError(
+            f"the measurement {name} ships with the book's repository, in book/results, and is not here: clone the "
+            "repository whole and work inside it"
+        ) from error
     if not path.exists():
         raise TransferlibError(f"no measurement {name} in {path.parent}: make it as benchmarks/README.md says")
     return json.loads(path.read_text(encoding="utf-8"))

@@ -30,6 +30,7 @@ COLUMNS = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
     *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "status", "seconds", "device"),
 ]
+RECORDED = ("top1", "best_top1", "status", "seconds", "device")  # of a record, beside its configuration
 Config = dict[str, object]
 
 
@@ -96,8 +97,10 @@ class Store:
         path = self.folder / "runs" / f"{key}.json"
         try:
             record = json.loads(path.read_bytes())
-            if config_key(record["config"]) != key or "top1" not in record:
+            if config_key(record["config"]) != key:
                 raise ValueError("its name is not the hash of its configuration")
+            if lacking := [name for name in RECORDED if name not in record]:
+                raise ValueError(f"it lacks {', '.join(lacking)}")
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -198,7 +201,7 @@ class Store:
         warnings.warn(f"damaged file {path}: {error}; moved to {aside}, the run counts as missing", stacklevel=3)
 
     def _must_exist(self) -> None:
-        if not (self.folder / "runs").is_dir():
+        if not any((self.folder / name).is_dir() for name in ("runs", "checkpoints")):
             raise TransferlibError(f"no store in {self.folder}: expected a folder that `transferlib run` has written")
 
 
@@ -222,5 +225,5 @@ def _row(record: dict) -> dict:
         "fine_tuned": treatment.fine_tuned,
         "epochs": config["recipe"]["epochs"],
         "recipe": config_key(config["recipe"])[:8],
-        **{name: record[name] for name in ("top1", "best_top1", "status", "seconds", "device")},
+        **{name: record[name] for name in RECORDED},
     }

@@ -505,7 +505,7 @@ def _result(member: Member, family: Family) -> dict[str, object]:
     return {
         "top1": top1,
         "best_top1": max(point.top1 for point in member.curve),
-        "status": _status(member, len(family.val), family.val.classes),
+        "status": _status(member, family.val),
         "val_images": len(family.val),
         "family_of": len(family.members),
         "curve": [_finite(dataclasses.asdict(point)) for point in member.curve],
@@ -518,12 +518,16 @@ def _finite(point: dict[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in point.items()}
 
 
-def _status(member: Member, images: int, classes: int) -> str:
-    """``ok``, ``diverged`` (its loss was no number), or ``chance``: no better than guessing would be 1 time in 1000."""
+def _status(member: Member, val: Half) -> str:
+    """``ok``, ``diverged`` (its loss was no number), or ``chance``: no better than guessing would be 1 time in 1000.
+
+    Who guesses names the largest class.
+    """
     if member.diverged:
         return "diverged"
-    guessed = scipy_stats.binom.ppf(0.999, images, 1 / classes)
-    return "chance" if member.curve[-1].top1 * images <= guessed else "ok"
+    largest = int(torch.bincount(val.labels).max())
+    guessed = scipy_stats.binom.ppf(0.999, len(val), largest / len(val))
+    return "chance" if member.curve[-1].top1 * len(val) <= guessed else "ok"
 
 
 def correct_images(record: dict) -> np.ndarray:

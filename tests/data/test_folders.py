@@ -302,3 +302,16 @@ def test_a_folder_without_permission_is_named(tmp_path, class_folders):
             _open(folder, tmp_path)
     finally:
         (folder / "cat").chmod(0o755)
+
+
+def test_train_and_val_by_other_names_are_not_taken_for_classes(tmp_path):
+    for part in ("Training", "Validation"):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+    with pytest.raises(TransferlibError, match="two folders named train and val"):
+        folders.source(tmp_path)
+
+
+def test_the_home_of_a_user_who_does_not_exist_is_no_folder():
+    with pytest.raises(TransferlibError, match="no folder ~nosuchuser/x"):
+        folders.path_of("~nosuchuser/x")

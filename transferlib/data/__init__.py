@@ -109,7 +109,7 @@ def fetch(name: str, *, root: Path | None = None, progress: bool = True) -> Path
         if name == "shapes":
             return root
         if name.startswith(FOLDER):
-            folder = Path(name.removeprefix(FOLDER)).expanduser().resolve()
+            folder = folders.path_of(name.removeprefix(FOLDER))
             folders.source(folder)
             return folder
         module = {"tiny-imagenet": tiny_imagenet, "cifar100": cifar, "imagenet": imagenet}[name]
@@ -157,7 +157,7 @@ def _check_pictures(name: str, root: Path, progress: bool) -> Check:
     elif name == "imagenet":
         place, read = imagenet.fetch(root), imagenet.source
     else:
-        place, read = Path(name.removeprefix(FOLDER)).expanduser().resolve(), folders.source
+        place, read = folders.path_of(name.removeprefix(FOLDER)), folders.source
     listed = read(place)
     files = listed.train.files + listed.val.files
     title = f"check {name}" if progress else None

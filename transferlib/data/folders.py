@@ -13,11 +13,23 @@ from .dataset import Dataset, Listing, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 VAL_SHARE = 0.2
+PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # no names of classes
+
+
+def path_of(name: str) -> Path:
+    """The folder that a user names, in full.
+
+    Raises:
+        TransferlibError: for the home of a user who does not exist.
+    """
+    try:
+        return Path(name).expanduser().resolve()
+    except RuntimeError as error:
+        raise TransferlibError(f"no folder {name}: {error}") from error
 
 
 def load(folder: Path, root: Path, resolution: int, progress: bool) -> Dataset:
     """Open a user's own pictures, decoded first if `folder` has changed since."""
-    folder = folder.expanduser().resolve()
     listed = source(folder)
     name = f"folder:{folder}"
     key = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -40,6 +52,10 @@ def source(folder: Path) -> Source:
     if halves:
         return split_source(folder)
     classes = class_folders(folder)
+    if {name.lower() for name in classes} <= PARTS:
+        raise TransferlibError(
+            f"{folder} holds {' and '.join(classes)}: expected class folders, or two folders named train and val"
+        )
     train, val = Listing([], []), Listing([], [])
     for label, name in enumerate(classes):
         for files, listing in zip(_divide(folder, _some_pictures(folder / name)), (train, val), strict=True):
