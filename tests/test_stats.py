@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
+from small_studies import invented, store_of
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_paired
 
 from transferlib.errors import TransferlibError
@@ -20,6 +21,7 @@ from transferlib.stats import (
     equivalent,
     estimate,
     minus,
+    noise_of_training,
     plus,
     slope,
 )
@@ -327,3 +329,20 @@ def test_parts_without_runs_are_left_out(whole):
 )
 def test_an_estimate_says_what_is_behind_it(pairs, over, words):
     assert Estimate(0.0, 1.0, 7, pairs, over).behind == words
+
+
+def test_the_noise_of_training_is_the_scatter_between_seeds(tmp_path):
+    base = np.arange(400) < 200
+    rows = []
+    for seed, more in ((0, 0), (1, 20), (2, 40)):
+        run = base.copy()
+        run[200 : 200 + more] = True
+        for name, right in (("base", base), ("A2B", run)):
+            record = invented(name, float(right.mean()), "similarity:1.0", seed=seed)
+            rows.append(store_of(tmp_path / f"{seed}{name}", record).table().assign(correct=[right]))
+    found = noise_of_training(pd.concat(rows, ignore_index=True))
+    errors = [difference_over_images(base | (np.arange(400) >= 400 - m), base)[1] / 1.96 for m in (0, 20, 40)]
+    assert found["seeds"] == 3
+    assert found["between"] == pytest.approx(np.std([0, 5, 10], ddof=1))
+    assert found["images"] == pytest.approx(np.sqrt(np.mean(np.square(errors))))
+    assert noise_of_training(pd.concat(rows[:2], ignore_index=True)) is None

@@ -296,6 +296,34 @@ def scatter(table: pd.DataFrame, treatment: str) -> dict[str, float]:
     return {"pairs": len(rows), f"SD of {treatment}": spread[0], f"SD of {treatment} − its base": spread[1]}
 
 
+def noise_of_training(table: pd.DataFrame) -> dict[str, float] | None:
+    """How far a run's difference to its base scatters between seeds, beside what the test images alone explain.
+
+    Args:
+        table: rows of ``Results.table``.
+
+    Returns:
+        The pooled standard deviation ``between`` seeds, the root mean square of the standard error over ``images``
+        (both in points), and the least number of ``seeds``; None where nothing was trained twice.
+    """
+    sound = table[table["status"] != "diverged"]
+    bases = sound[sound["kind"] == "base"].set_index(PAIR)[["top1", "correct"]].add_prefix("base_")
+    paired = sound[sound["kind"] != "base"].join(bases, on=PAIR, how="inner")
+    paired = paired.assign(difference=100 * (paired["top1"] - paired["base_top1"]))
+    errors = [difference_over_images(run.correct, run.base_correct)[1] / 1.96 for run in paired.itertuples()]
+    same = [name for name in PAIR if name != "seed"] + ["treatment"]
+    seeds = (
+        paired.assign(error=errors)
+        .groupby(same, dropna=False)
+        .agg(variance=("difference", "var"), count=("seed", "size"), error=("error", lambda found: (found**2).mean()))
+    )
+    seeds = seeds[seeds["count"] > 1]
+    if seeds.empty:
+        return None
+    pooled = np.average(seeds["variance"], weights=seeds["count"] - 1)
+    return {"between": math.sqrt(pooled), "images": math.sqrt(seeds["error"].mean()), "seeds": seeds["count"].min()}
+
+
 def half_widths(table: pd.DataFrame, first: str, second: str) -> dict[str, float]:
     """Half the width of the 95 % interval over test images of two treatments' difference, paired and as if not.
 
