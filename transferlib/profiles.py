@@ -76,6 +76,17 @@ def _dial(study: Study, positions: Sequence[float], treatments: str, seeds: tupl
     return variant(study, treatments, dataset="shapes", splits=splits, targets=("B",), seeds=seeds)
 
 
+def _small_parts(main: Study, dissimilar: str, few: int) -> dict[str, tuple[Study, ...]]:
+    """What every chapter needs, once: one split in one direction, and ``few`` images of each class."""
+    return {
+        "random": (main,),
+        "dissimilar": (variant(main, "base,AnB", splits=(dissimilar,), targets=("A", "B")),),
+        "random-filters": (variant(main, "base,RnB"),),
+        "dial": (_dial(main, (1.0, 0.5, 0.0), "base,A2B,A5B,A7B", seeds=(0,)),),
+        "few-images": (variant(main, "base,A3B,A5B+", images_per_class=few),),
+    }
+
+
 def _smoke() -> Profile:
     main = Study(
         dataset="shapes",
@@ -86,13 +97,7 @@ def _smoke() -> Profile:
         treatments=TRANSFER,
         recipe=Recipe(epochs=3, batch_size=64, learning_rate=0.05, dropout=0.0, crop_padding=2),
     )
-    parts = {
-        "random": (main,),
-        "dissimilar": (variant(main, "base,AnB", splits=("natural-manmade",), targets=("A", "B")),),
-        "random-filters": (variant(main, "base,RnB"),),
-        "dial": (_dial(main, (1.0, 0.5, 0.0), "base,A2B,A5B,A7B", seeds=(0,)),),
-        "few-images": (variant(main, "base,A3B,A5B+", images_per_class=100),),
-    }
+    parts = _small_parts(main, "natural-manmade", few=100)
     return Profile("smoke", "the embedded data set on two CPU cores, in minutes: what CI runs", parts)
 
 
@@ -106,13 +111,7 @@ def _colab() -> Profile:
         treatments=TRANSFER,
         recipe=Recipe(epochs=16, batch_size=128, learning_rate=0.04, dropout=0.25),
     )
-    parts = {
-        "random": (main,),
-        "dissimilar": (variant(main, "base,AnB", splits=("natural-manmade:0",), targets=("A", "B")),),
-        "random-filters": (variant(main, "base,RnB"),),
-        "dial": (_dial(main, (1.0, 0.5, 0.0), "base,A2B,A5B,A7B", seeds=(0,)),),
-        "few-images": (variant(main, "base,A3B,A5B+", images_per_class=50),),
-    }
+    parts = _small_parts(main, "natural-manmade:0", few=50)
     return Profile("colab", "Tiny ImageNet at 32 px, one split, one direction, on a Colab GPU", parts, wants_gpu=True)
 
 
