@@ -249,9 +249,12 @@ def test_how_much_sooner_transfer_gets_there(executed, runs, share, number):
     assert executed("08_speed")[f"effect_{number}"] == pytest.approx(saved, abs=0.1)
 
 
-def test_runs_with_few_images_are_counted(executed, runs):
-    few = runs[runs["key"].isin(keys_of("few-images")) & runs["images_per_class"].notna()]
-    assert executed("08_speed")["count"] == len(few) == 3
+def test_what_few_images_gain_by_transfer(executed, accuracy):
+    told = executed("08_speed")
+    assert told["count"] == 100
+    for name, treatment in (("frozen", "A3B"), ("tuned", "A5B+")):
+        gained = accuracy(treatment, images=100) - accuracy("base", images=100)
+        assert numbers(told[name])[0] == pytest.approx(gained, abs=0.051)
 
 
 def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):
