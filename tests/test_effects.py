@@ -238,3 +238,7 @@ def test_an_effect_that_is_shown_to_be_too_small_does_not_hold_though_it_is_no_z
 
 def test_a_paper_that_found_nothing_does_not_turn_the_sign():
     assert judge_effect(Estimate(5.0, 0.1, 7, 8, "pairs"), 0.0) == HOLDS
+
+
+def test_no_words_of_a_claim_are_cut_short_where_pandas_shows_them():
+    assert max(len(text) for claim in CLAIMS for text in (claim.words, claim.measure)) < pd.get_option("max_colwidth")

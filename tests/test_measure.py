@@ -99,7 +99,7 @@ def test_where_little_can_be_told_nothing_is_frozen_on_its_account():
 def test_one_training_each_only_seems_to_help():
     advice = advise(invented({"base": 50, "A4B+": 75}, default=40, seeds=1))
     assert advice.verdict == "helps"
-    assert advice.text.startswith("Copying seems to help, by one training each (try --seeds 3)")
+    assert advice.text.startswith("Copying seems to help, by one training each (three would tell more)")
 
 
 def test_in_a_tie_with_fine_tuning_alone_the_base_is_recommended_since_it_needs_no_source():

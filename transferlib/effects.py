@@ -176,7 +176,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("3", "specificity grows with n", "slope of BnB − AnB over n", _of_random(slope("BnB", "AnB")), margin=_LAYER),
     Claim(
         "4a",
-        "fine-tuned transfer beats one schedule from scratch",
+        "fine-tuned transfer beats one schedule",
         "AnB+ − base, mean",
         _of_random(minus("AnB+", "base")),
     ),

@@ -394,7 +394,7 @@ def _brackets(effect: Estimate) -> str:
 
 
 def _helps(scores: Scores, chosen: Treatment, best: Treatment, against: dict[Treatment, Estimate]) -> str:
-    helps = "Copying helps" if scores.spread else "Copying seems to help, by one training each (try --seeds 3)"
+    helps = "Copying helps" if scores.spread else "Copying seems to help, by one training each (three would tell more)"
     first = f"{helps}: {action(chosen)}. {_compared(scores, chosen)}: {_points(against[chosen])}"
     return f"{first} {_brackets(against[chosen])}.{_why_not_best(scores, chosen, best)}{_too_deep(against)}"
 
