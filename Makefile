@@ -21,13 +21,13 @@ serve: book
 # Every chapter trains for real, on the embedded drawings; its numbers are read back and compared with the store.
 smoke: $(VENV)/installed
 	$(BIN)/python tools/build_book.py --profile smoke --no-html
-	$(BIN)/python -m pytest tests/chapters
+	$(BIN)/python -m pytest tests/chapters/test_chapters.py
 
 test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/lint_notebooks.py
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/chapters # `make smoke` runs those
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/chapters/test_chapters.py # `make smoke` runs it
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
