@@ -19,6 +19,7 @@ import transferlib
 from transferlib import store as store_module
 from transferlib.errors import TransferlibError
 from transferlib.nets import Conv, NetworkSpec, network
+from transferlib.stats import with_differences
 from transferlib.store import COLUMNS, Store, config_key, write_whole
 from transferlib.study import FamilyPlan, Study
 from transferlib.train import Recipe
@@ -460,6 +461,15 @@ def test_the_table_has_the_columns_in_order_and_the_paper_notation_for_both_targ
     assert row.key in {path.stem for path in (tmp_path / "runs").iterdir()}
     assert (rows["random:0", "A", "B2B"].source, rows["random:0", "B", "R1B"].source) == ("A", "random")
     assert rows["natural-manmade", "B", "base"].status == "diverged"
+
+
+def test_two_states_of_one_folder_are_two_data_sets_in_the_table(tmp_path):
+    records = [invented("base", 0.7), invented("base", 0.5), invented("A3B", 0.4)]
+    for record, version in zip(records, ("0123456789abcdef", "fedcba9876543210", "fedcba9876543210"), strict=True):
+        record["config"]["data"] |= {"name": "folder:mine", "version": version}
+    table = store_of(tmp_path, *records).table()
+    assert sorted(table["dataset"]) == ["folder:mine@012345", "folder:mine@fedcba", "folder:mine@fedcba"]
+    assert with_differences(table)["difference"].tolist() == pytest.approx([0.0, 0.0, -10.0])
 
 
 def test_the_table_is_ordered_whatever_the_order_of_the_files(tmp_path):

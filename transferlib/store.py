@@ -217,7 +217,7 @@ def _row(record: dict) -> dict:
         "key": config_key(config),
         **{name: config[name] for name in ("split", "source", "target", "seed")},
         **{name: config["data"][name] for name in ("resolution", "images_per_class")},
-        "dataset": config["data"]["name"],
+        "dataset": _dataset(config["data"]),
         "network": config["network"]["name"],
         "treatment": str(treatment),
         "kind": treatment.kind,
@@ -227,3 +227,9 @@ def _row(record: dict) -> dict:
         "recipe": config_key(config["recipe"])[:8],
         **{name: record[name] for name in RECORDED},
     }
+
+
+def _dataset(data: Config) -> str:
+    """A data set's name; pictures of a user's own go with the start of their hash, for a folder's content changes."""
+    name, version = data["name"], data["version"]
+    return f"{name}@{version[:6]}" if isinstance(version, str) else f"{name}"
