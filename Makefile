@@ -27,7 +27,8 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/lint_notebooks.py
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/chapters/test_chapters.py # `make smoke` runs it
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered \
+		--ignore=tests/chapters/test_chapters.py # `make smoke` runs it
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
