@@ -181,7 +181,7 @@ def test_a_difference_to_what_has_no_interval_has_none():
     found = known - unknown
     assert found.mean == -2
     assert all(math.isnan(end) for end in found.interval())
-    assert found.over == "pairs, nothing"
+    assert found.over == found.behind == "8 pairs; 1 pair, no interval"
 
 
 # --- simulated runs whose effect is known ---
@@ -324,7 +324,7 @@ def test_parts_without_runs_are_left_out(whole):
         (8, "pairs", "8 pairs"),
         (1, "test images", "the test images of 1 pair"),
         (2, "nothing", "2 pairs, no interval"),
-        (2, "test images, pairs", "test images, pairs of 2 pairs or more"),
+        (2, "the test images of 2 pairs; 4 pairs", "the test images of 2 pairs; 4 pairs"),
     ],
 )
 def test_an_estimate_says_what_is_behind_it(pairs, over, words):

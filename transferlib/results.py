@@ -218,6 +218,6 @@ def gain_from_doubling(name: str) -> float | None:
 def convergence(gain: float | None) -> str:
     """The book's rule in words: a base is converged when training it twice as long gains less than a point."""
     if gain is None:
-        return "training it twice as long was not measured here, so it is not shown to be converged"
+        return "what twice the training would gain was not measured here, so convergence is not shown"
     verdict = "converged, by our rule of one point" if gain < 1 else "not converged, by our rule of one point"
-    return f"trained twice as long it gains {gain:+.1f} points: {verdict}"
+    return f"twice the training gains a base {gain:+.1f} points: {verdict}"

@@ -153,7 +153,7 @@ class Estimate:
         error: the mean's standard error, NaN where nothing tells it.
         freedom: degrees of freedom of the t distribution behind the interval.
         pairs: how many pairs (split, target, seed).
-        over: what the error is over: ``pairs``, ``test images`` or ``nothing``.
+        over: what the error is over: ``pairs``, ``test images`` or ``nothing``; of a difference, both in words.
     """
 
     mean: float
@@ -174,7 +174,7 @@ class Estimate:
         """What the interval is over, in words, such as ``8 pairs`` or ``the test images of 1 pair``."""
         pairs = f"{self.pairs} pair{'s' * (self.pairs > 1)}"
         words = {"pairs": pairs, "test images": f"the test images of {pairs}", "nothing": f"{pairs}, no interval"}
-        return words.get(self.over, f"{self.over} of {pairs} or more")
+        return words.get(self.over, self.over)
 
     def __str__(self) -> str:
         mean, low, high = (signed(number) for number in (self.mean, *self.interval()))
@@ -187,7 +187,7 @@ class Estimate:
         parts = zip(variances, (self.freedom, other.freedom), strict=True)
         welch = sum(v**2 / f for v, f in parts)
         freedom = total**2 / welch if welch and not math.isnan(total) else math.inf
-        over = self.over if self.over == other.over else f"{self.over}, {other.over}"
+        over = self.over if self.over == other.over else f"{self.behind}; {other.behind}"
         return Estimate(self.mean - other.mean, math.sqrt(total), freedom, min(self.pairs, other.pairs), over)
 
 
