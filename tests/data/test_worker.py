@@ -43,6 +43,13 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
     assert np.array_equal(worker.square(tmp_path / "a.png", 64)[..., 0], (grey >> 8).astype(np.uint8))
 
 
+def test_floating_point_is_refused_rather_than_guessed(tmp_path):
+    file = tmp_path / "a.tif"
+    Image.fromarray(np.full((16, 16), 0.5, np.float32)).save(file)
+    with pytest.raises(ValueError, match="floating point"):
+        worker.square(file, 8)
+
+
 def test_cmyk_keeps_its_colours(tmp_path):
     Image.new("CMYK", (40, 40), (255, 0, 0, 0)).save(tmp_path / "cyan.jpg", quality=95)
     red, green, blue = worker.square(tmp_path / "cyan.jpg", 8)[4, 4].tolist()

@@ -21,6 +21,8 @@ from PIL import Image, ImageOps
 def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB":
         return picture
+    if picture.mode == "F":  # convert() would take 1.0 for nearly black
+        raise ValueError("a picture in floating point, whose white is not known: save it in 8 or 16 bits")
     if picture.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
     if picture.mode.lower() in ("rgba", "la", "pa") or "transparency" in picture.info:
