@@ -82,6 +82,17 @@ def test_figure_2_has_each_run_of_the_random_splits_where_the_table_says(table):
     assert MEANING["RnB"] not in [c.get_label() for c in top.collections]
 
 
+def test_the_means_of_figure_2_compare_families_that_were_run_for_other_pairs(tmp_path):
+    on_b = [invented("base", 0.5), invented("A1B", 0.4)]
+    on_a = [invented(name, top1, target="A") for name, top1 in (("base", 0.7), ("A1B", 0.6), ("A1B+", 0.8))]
+    table = store_of(tmp_path, *on_b, *on_a).table()
+    _, bottom = figure_2(table).axes
+    assert line(bottom, "AnB") == pytest.approx({1: 50.0})
+    assert line(bottom, "AnB+") == pytest.approx({1: 70.0})  # not 80: its base is better than the mean base
+    lines = one_panel(accuracies("AnB", "AnB+"), table).axes[0].lines
+    assert [float(one.get_ydata()[0]) for one in lines] == pytest.approx([50.0, 70.0, 60.0])
+
+
 def test_figure_2_leaves_out_the_base_of_a_half_that_is_only_a_source(tmp_path):
     table = store_of(tmp_path, *made(), invented("base", 0.99, target="A")).table()
     top, _ = figure_2(table).axes
