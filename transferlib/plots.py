@@ -84,7 +84,10 @@ def _line(ax: Axes, rows: pd.DataFrame, name: str, column: str, **how: object) -
 
 
 def _levels(table: pd.DataFrame) -> pd.DataFrame:
-    """The mean base plus each run's difference to its own base: families run for other pairs compare by their means."""
+    """Add each run's ``level`` (%): the mean base plus its difference to its own base.
+
+    So the means of families that were run for different pairs can be compared.
+    """
     paired = with_differences(table)
     return paired.assign(level=100 * paired.loc[paired["kind"] == "base", "top1"].mean() + paired["difference"])
 
@@ -291,7 +294,7 @@ def accuracies(*families: str) -> Panel:
                 _points(ax, rows, name, "percent")
                 if name != "base":
                     _line(ax, means[means["family"] == name], name, "level", marker="", label=None)
-        base = table.loc[table["family"] == "base", "percent"].mean()
+        base = means.loc[means["family"] == "base", "level"].mean()
         ax.axhline(base, color=STYLE["base"][0], linewidth=1, linestyle=":", zorder=1)
         _n_axis(ax, "top-1 accuracy (%)", zero=True)
 

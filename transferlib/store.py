@@ -232,4 +232,4 @@ def _row(record: dict) -> dict:
 def _dataset(data: Config) -> str:
     """A data set's name; pictures of a user's own go with the start of their hash, for a folder's content changes."""
     name, version = data["name"], data["version"]
-    return f"{name}@{version[:6]}" if isinstance(version, str) else f"{name}"
+    return f"{name}@{version[:6]}" if isinstance(version, str) else str(name)
