@@ -25,6 +25,7 @@ from transferlib.plots import (
     parts_of_the_loss,
     save_figure,
     show,
+    side_by_side,
 )
 from transferlib.stats import comparable, curves, with_differences
 
@@ -355,6 +356,23 @@ def test_few_images_are_held_against_the_base_of_as_many(tmp_path):
     ax = drawn(one_panel(few_images("A5B"), store_of(tmp_path, *records).table()))
     assert ranges(ax, "A5B") == {25.0: pytest.approx((5, 5, 5)), 100.0: pytest.approx((5, 5, 5))}
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["25", "100"]
+
+
+def test_all_images_are_500_of_each_class_and_a_base_alone_has_no_tick(tmp_path):
+    few = {"images_per_class": 25, "split": "random:0"}
+    some = [invented("base", 0.2, **few), invented("A5B", 0.3, **few), invented("base", 0.4)]
+    ax = drawn(one_panel(few_images("A5B"), store_of(tmp_path / "few", *some).table()))
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["25"]
+    ax = drawn(one_panel(few_images("A5B"), store_of(tmp_path / "all", *some, invented("A5B", 0.38)).table()))
+    assert ranges(ax, "A5B") == {25.0: pytest.approx((10, 10, 10)), 500.0: pytest.approx((-2, -2, -2))}
+
+
+def test_two_kinds_of_runs_stand_side_by_side_on_one_scale(table):
+    left, right = side_by_side(losses("AnB"), {"short": table, "long": table.iloc[:0]}).axes
+    assert left.get_ylim() == right.get_ylim()
+    assert left.get_title(loc="left") == f"short: {about(table)}"
+    assert right.get_title(loc="left") == "long: not in the store yet"
+    assert said(right) == ["no such run yet"]
 
 
 def test_learning_curves_are_in_percent_and_the_base_in_its_own_style():

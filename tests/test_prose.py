@@ -3,11 +3,12 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from transferlib.effects import CLAIMS, Effect
 from transferlib.errors import TransferlibError
-from transferlib.prose import say, say_effects
+from transferlib.prose import estimated, say, say_effects
 from transferlib.stats import Estimate
 
 
@@ -62,6 +63,12 @@ def test_a_field_without_a_value_and_a_value_without_a_field_are_named():
 def test_a_value_is_unused_though_a_longer_name_begins_with_it():
     with pytest.raises(TransferlibError, match="the sentence has no field for loss"):
         say("{loss_at_5:.1f}", loss=1.0, loss_at_5=2.0)
+
+
+def test_a_contrast_is_told_with_its_interval_or_as_not_run():
+    pairs = pd.DataFrame({"value": [1.0, 2.0, 3.0], "scores": [None] * 3})
+    assert estimated(pairs) == "+2.0 [-0.5, +4.5]"  # t = 4.30 at 2 degrees of freedom, times 1 / √3
+    assert estimated(pairs.iloc[:0]) == "not run"
 
 
 def test_effects_are_told_with_the_papers_figure_ours_and_the_verdict(shown):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 import torch
@@ -10,7 +11,18 @@ from small_studies import small_study, strays, use_data_folder
 from transferlib import profiles, results
 from transferlib.errors import TransferlibError
 from transferlib.profiles import Profile
-from transferlib.results import open_results, own_store, published_store, recorded
+from transferlib.results import (
+    against_longer_bases,
+    convergence,
+    gain_from_doubling,
+    open_results,
+    own_store,
+    published_store,
+    recorded,
+    same_pairs,
+    variant,
+)
+from transferlib.stats import Estimate, contrast, minus
 from transferlib.store import Store
 
 
@@ -19,7 +31,7 @@ def tiny(monkeypatch, tmp_path):
     """A profile of two parts on a folder of tiny pictures, with a store of its own; trained when it is opened."""
     use_data_folder(monkeypatch)
     monkeypatch.setenv("TRANSFERLIB_STORE", str(tmp_path / "store"))
-    parts = {"random": (small_study("base,A1B,A3B"),), "longer": (small_study("base", epochs=3),)}
+    parts = {"random": (small_study("base,A1B,A3B"),), "doubled": (small_study("base", epochs=3),)}
     return enter(monkeypatch, Profile("tiny", "for tests", parts))
 
 
@@ -63,12 +75,55 @@ def test_a_row_has_the_images_that_its_run_got_right(tiny):
 def test_treatments_and_parts_narrow_what_is_opened(tiny):
     opened = open_results("tiny", "random", treatments="base,A1B,BnB")
     assert sorted(opened.table["treatment"]) == ["A1B", "base", "base"]
-    assert opened.part("longer").empty
-    both = open_results("tiny", "random", "longer", treatments="base")
+    assert opened.part("doubled").empty
+    both = open_results("tiny", "random", "doubled", treatments="base")
     assert sorted(both.table["epochs"]) == [2, 3]
-    assert both.part("longer")["epochs"].tolist() == [3]
-    with pytest.raises(TransferlibError, match="profile tiny has no part 'dial': it has random, longer"):
+    assert both.part("doubled")["epochs"].tolist() == [3]
+    with pytest.raises(TransferlibError, match="profile tiny has no part 'dial': it has random, doubled"):
         both.part("dial")
+
+
+def test_a_variant_is_a_part_that_not_every_profile_has(tiny):
+    assert variant("tiny", "doubled")["epochs"].tolist() == [3]
+    assert variant("tiny", "batch-norm").empty
+    assert "correct" in variant("tiny", "batch-norm")
+
+
+def test_a_variant_is_held_against_the_pairs_for_which_it_has_transfers(tiny):
+    short, longer = (open_results("tiny", part).table for part in ("random", "doubled"))
+    assert same_pairs(short, longer).empty  # of bases alone
+    kept = same_pairs(short, longer.assign(kind="AnB"))
+    assert sorted(kept["treatment"]) == ["A1B", "A3B", "base"]
+    assert set(kept["target"]) == {"B"}
+
+
+def test_longer_bases_take_the_place_of_the_short_ones_and_their_gain_is_paired(tiny):
+    short, longer = (open_results("tiny", part).table for part in ("random", "doubled"))
+    mixed = against_longer_bases("tiny")
+    assert mixed[["treatment", "epochs"]].values.tolist() == [["base", 3], ["A1B", 2], ["A3B", 2]]
+    base, long_base = (table.query("kind == 'base' and target == 'B'").iloc[0] for table in (short, longer))
+    a3b = short.query("treatment == 'A3B'").iloc[0]
+    (value,) = contrast(mixed, minus("AnB", "base", [3]))["value"]
+    assert value == pytest.approx(100 * (a3b.top1 - long_base.top1))
+    gain = gain_from_doubling("tiny")
+    assert gain.mean == pytest.approx(100 * (long_base.top1 - base.top1))
+    difference = 100 * (long_base.correct.astype(float) - base.correct)
+    assert gain.error == pytest.approx(difference.std(ddof=1) / math.sqrt(len(difference)))
+    assert gain.over == "test images"
+
+
+def test_without_longer_bases_nothing_is_held_against_them(tiny, monkeypatch):
+    enter(monkeypatch, dataclasses.replace(profiles.PROFILES["tiny"], parts={"random": tiny.parts["random"]}))
+    assert gain_from_doubling("tiny") is None
+    assert contrast(against_longer_bases("tiny"), minus("AnB", "base", [3])).empty
+    assert "not measured" in convergence(None)
+
+
+@pytest.mark.parametrize(("gain", "words"), [(0.9, ": converged, by"), (1.1, ": not converged, by")])
+def test_a_base_is_converged_where_twice_the_training_gains_less_than_a_point(gain, words):
+    said = convergence(Estimate(gain, 0.1, math.inf, 2, "test images"))
+    assert words in said
+    assert f"{gain:+.1f} [" in said
 
 
 def test_a_curve_is_its_runs(tiny):

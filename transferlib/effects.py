@@ -166,13 +166,13 @@ def _over_selffer(table: pd.DataFrame, _: CurveOf) -> Estimate:
     return first - second
 
 
-_DIP = plus(minus("BnB", "base", [4, 5]), minus("BnB", "base", [1, 2, 3, 6, 7]), -1.0)
+DIP = plus(minus("BnB", "base", [4, 5]), minus("BnB", "base", [1, 2, 3, 6, 7]), -1.0)
 _LAYER = MARGIN / 6  # of a slope: the margin over the six steps from n = 1 to 7
 CLAIMS: tuple[Claim, ...] = (
     Claim("1a", "layer 1 transfers without loss", "A1B − base", _of_random(minus("AnB", "base", [1])), "loss"),
     Claim("1b", "layers 1–2 transfer without loss", "A2B − base", _of_random(minus("AnB", "base", [2])), "loss"),
     Claim("1c", "layers 1–3 transfer without loss", "A3B − base", _of_random(minus("AnB", "base", [3])), "loss"),
-    Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", _of_random(_DIP)),
+    Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", _of_random(DIP)),
     Claim("3", "specificity grows with n", "slope of BnB − AnB over n", _of_random(slope("BnB", "AnB")), margin=_LAYER),
     Claim(
         "4a",

@@ -256,6 +256,15 @@ def beside_paper(panel: Panel, table: pd.DataFrame, height: float = 4.2) -> Figu
     return figure
 
 
+def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float = 4.2) -> Figure:
+    """Our own runs of two kinds beside each other on one scale, such as a training and one twice as long."""
+    figure = Figure(figsize=(10.0, height), layout="constrained")
+    axes = figure.subplots(1, len(named), sharey=True)
+    for ax, (name, table) in zip(axes, named.items(), strict=True):
+        _draw(ax, panel, table, f"{name}: {about(table)}")
+    return figure
+
+
 def _draw(ax: Axes, panel: Panel, table: pd.DataFrame, title: str) -> None:
     ax.grid(axis="y", alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
@@ -418,11 +427,15 @@ def _range_line(ax: Axes, groups: object, label: str, i: int) -> None:
         )  # fmt: skip
 
 
+WHOLE = 500  # training images of each class of Tiny ImageNet, and of shapes
+
+
 def few_images(*treatments: str) -> Panel:
     """Panel: treatments minus the base trained on as many images of each class, against that number."""
 
     def draw(ax: Axes, table: pd.DataFrame) -> None:
-        rows = with_differences(table).dropna(subset="images_per_class")
+        rows = with_differences(table).fillna({"images_per_class": WHOLE})
+        rows = rows[rows["treatment"].isin(treatments)]
         if rows.empty:
             return
         for i, name in enumerate(treatments):

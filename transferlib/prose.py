@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import pandas as pd
+
 from transferlib import paper
 from transferlib.effects import Effect
 from transferlib.errors import TransferlibError
+from transferlib.stats import estimate
 
 
 def say(template: str, **numbers: object) -> None:
@@ -36,6 +39,15 @@ def _show(text: str, numbers: dict[str, object]) -> None:
     text = re.sub(r"(?<![\w.])[-+](?=0(\.0+)?(?![\d.]))", "", text)  # as ``stats.signed``, at any precision
     text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
     display(Markdown(text), metadata={"transferlib": {name: _plain(value) for name, value in numbers.items()}})
+
+
+def estimated(contrasts: pd.DataFrame) -> str:
+    """A contrast's mean with its interval, or ``not run`` where no pair has all of its runs.
+
+    Args:
+        contrasts: of ``transferlib.stats.contrast``, in points.
+    """
+    return str(estimate(contrasts)) if len(contrasts) else "not run"
 
 
 def say_effects(found: Iterable[Effect], *numbers: str) -> None:

@@ -19,7 +19,7 @@ from transferlib.execution import execution
 from transferlib.nets import AlexNet, network
 from transferlib.profiles import Profile, profile
 from transferlib.splits import Split, make_split
-from transferlib.stats import family_names
+from transferlib.stats import Estimate, contrast, estimate, family_names
 from transferlib.store import Store
 from transferlib.study import FamilyPlan, Study, correct_images, run_study
 from transferlib.treatments import Treatment, parse_treatments
@@ -202,22 +202,58 @@ def recorded(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def gain_from_doubling(name: str) -> float | None:
-    """What training a base twice as long gains it, in points, the mean over pairs; None where that was not run.
+def variant(name: str, part: str) -> pd.DataFrame:
+    """The runs of a part that only some profiles have, ``doubled`` or ``batch-norm``; empty where this one has not.
 
     Args:
-        name: of a profile; its part ``doubled`` is opened.
+        name: of the profile.
+        part: of it; its bases are those of the variant.
     """
-    if "doubled" not in profile(name).parts:
-        return None
-    short, long = (open_results(name, part, treatments="base").table for part in ("random", "doubled"))
-    pairs = long.merge(short, on=["split", "target", "seed"], suffixes=("", "_short"))
-    return float(100 * (pairs["top1"] - pairs["top1_short"]).mean()) if len(pairs) else None
+    if part in profile(name).parts:
+        return open_results(name, part).table
+    return open_results(name, treatments="base").table.iloc[:0]
 
 
-def convergence(gain: float | None) -> str:
+def same_pairs(runs: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
+    """The runs of those pairs of split, target and seed for which another table has transfers, to hold it against."""
+    pairs = of.loc[of["kind"] != "base", ["split", "target", "seed"]].drop_duplicates()
+    return runs.merge(pairs)
+
+
+def against_longer_bases(name: str) -> pd.DataFrame:
+    """A profile's main runs with each base replaced by the one that was trained twice as long.
+
+    That base has seen as many batches as an ``AnB+`` and its source together. A pair whose long base was not run has
+    none.
+
+    Args:
+        name: of the profile; its part ``doubled`` has the long bases.
+    """
+    runs = open_results(name).table
+    return pd.concat([_longer_bases(name, runs), runs[runs["kind"] != "base"]], ignore_index=True)
+
+
+def _longer_bases(name: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The bases of the part ``doubled``, entered under the main runs' recipe so that they pair with these."""
+    longer = variant(name, "doubled")
+    return longer[longer["kind"] == "base"].assign(recipe=runs["recipe"].iloc[0])
+
+
+def gain_from_doubling(name: str) -> Estimate | None:
+    """What training a base twice as long gains it, the mean over pairs; None where that was not run.
+
+    Args:
+        name: of the profile; its part ``doubled`` has the long bases.
+    """
+    short = open_results(name, treatments="base").table
+    longer = _longer_bases(name, short).assign(kind="longer")  # a family of its own beside the base
+    pairs = contrast(pd.concat([short, longer]), {("longer", 0): 1.0, ("base", 0): -1.0})
+    return estimate(pairs) if len(pairs) else None
+
+
+def convergence(gain: Estimate | None) -> str:
     """The book's rule in words: a base is converged when training it twice as long gains less than a point."""
     if gain is None:
         return "what twice the training would gain was not measured here, so convergence is not shown"
-    verdict = "converged, by our rule of one point" if gain < 1 else "not converged, by our rule of one point"
-    return f"twice the training gains a base {gain:+.1f} points: {verdict}"
+    verdict = "converged, by our rule of one point" if gain.mean < 1 else "not converged, by our rule of one point"
+    return f"twice the training gains a base {gain} points: {verdict}"
