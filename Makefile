@@ -27,8 +27,9 @@ test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/lint_notebooks.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered \
-		--ignore=tests/chapters/test_chapters.py # `make smoke` runs it
+	# in the order of the folders: the slowest files, in browser/ and chapters/, come first and side by side
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report=term:skip-covered --ignore=tests/chapters/test_chapters.py # `make smoke` runs it
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
