@@ -227,6 +227,10 @@ def _no_pictures(folder):
     (folder / "dog/notes.txt").write_text("none")
 
 
+def _a_kind_that_is_not_read(folder):
+    (folder / "dog/IMG_1.HEIC").write_bytes(b"a telephone's")
+
+
 def _only_one_picture(folder):
     for file in sorted((folder / "dog").iterdir())[1:]:
         file.unlink()
@@ -243,6 +247,7 @@ def _only_train(folder):
         (_one_class, "at least two class folders in .*, got 1"),
         (_empty_class, "no pictures in class folder .*dog"),
         (_no_pictures, "no pictures in class folder .*dog"),
+        (_a_kind_that_is_not_read, "dog/IMG_1.HEIC is of a kind that is not read: convert it"),
         (_only_one_picture, "dog/000.jpg is the only picture of its class"),
         (_only_train, "has train/ only"),
     ],

@@ -12,6 +12,7 @@ from .cache import cached, from_pictures
 from .dataset import Dataset, Listing, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+UNREAD = (".heic", ".heif", ".avif", ".jxl")  # pictures too; to pass them over would change the data in silence
 VAL_SHARE = 0.2
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # no names of classes
 
@@ -91,17 +92,25 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def pictures(folder: Path) -> list[str]:
-    """List the picture files anywhere in `folder`, sorted."""
+    """List the picture files anywhere in `folder`, sorted.
+
+    Raises:
+        TransferlibError: for a picture of a kind that is not read.
+    """
 
     def stop(error: OSError) -> None:
         raise error
 
-    return sorted(
+    files = [
         f"{at}/{file}"
         for at, _, names in os.walk(folder, onerror=stop)
         for file in names
-        if file.lower().endswith(SUFFIXES) and file[0] != "."
-    )
+        if file.lower().endswith((*SUFFIXES, *UNREAD)) and file[0] != "."
+    ]
+    for file in files:
+        if file.lower().endswith(UNREAD):
+            raise TransferlibError(f"{file} is of a kind that is not read: convert it to .jpg or .png, or move it away")
+    return sorted(files)
 
 
 def read_words(path: Path) -> dict[str, str]:
