@@ -14,6 +14,7 @@ from transferlib.stats import (
     DECOMPOSITION,
     Estimate,
     bootstrap_over_images,
+    by_split,
     contrast,
     curves,
     decomposition,
@@ -196,6 +197,23 @@ def test_intervals_over_pairs_cover_the_truth_as_often_as_they_say():
     found = [estimate(paired_rows(rng.normal(-2, 1.3, 8))) for _ in range(1500)]
     for level in (0.90, 0.95):
         assert share_that_covers(-2, [one.interval(level) for one in found]) == pytest.approx(level, abs=0.02)
+
+
+def test_directions_that_share_their_bases_are_too_sure_as_pairs_and_not_as_splits():
+    rng, as_pairs, as_splits = np.random.default_rng(16), [], []
+    for _ in range(1500):
+        shared = np.repeat(rng.normal(-2, 1.3, 4), 2)  # what both directions of a split have in common
+        pairs = paired_rows(shared + rng.normal(0, 0.5, 8)).assign(split=np.repeat(["a", "b", "c", "d"], 2))
+        as_pairs.append(estimate(pairs).interval())
+        as_splits.append(estimate(by_split(pairs)).interval())
+    assert share_that_covers(-2, as_pairs) < 0.9
+    assert share_that_covers(-2, as_splits) == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_split_counts_once_with_the_mean_of_its_pairs():
+    pairs = paired_rows([1.0, 2.0, 6.0]).assign(split=["a", "a", "b"])
+    assert by_split(pairs)[["split", "value"]].values.tolist() == [["a", 1.5], ["b", 6.0]]
+    assert estimate(by_split(pairs)).over == "nothing"  # two splits tell no spread
 
 
 def test_intervals_over_images_cover_the_truth_as_often_as_they_say():

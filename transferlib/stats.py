@@ -211,6 +211,15 @@ def estimate(contrasts: pd.DataFrame) -> Estimate:
     return Estimate(float(values.mean()), float(error), freedom, len(values), over)
 
 
+def by_split(contrasts: pd.DataFrame) -> pd.DataFrame:
+    """A contrast once for each split, the mean of its directions and seeds, in the form of ``contrast``.
+
+    The directions of a split are not independent: each base is the source of the one and the bar of the other.
+    """
+    rows = contrasts.groupby("split", sort=False, as_index=False)["value"].mean()
+    return rows.assign(scores=None)
+
+
 def _image_error(scores: pd.Series) -> float:
     return math.sqrt(sum(s.var(ddof=1) / len(s) for s in scores)) / len(scores)
 
