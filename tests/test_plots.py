@@ -367,6 +367,15 @@ def test_all_images_are_500_of_each_class_and_a_base_alone_has_no_tick(tmp_path)
     assert ranges(ax, "A5B") == {25.0: pytest.approx((10, 10, 10)), 500.0: pytest.approx((-2, -2, -2))}
 
 
+def test_a_line_of_few_images_is_of_the_same_pairs_from_end_to_end(tmp_path):
+    records = [invented("base", 0.4, target="A"), invented("A5B", 0.9, target="A")]  # all images, and no fewer
+    for count in (25, None):
+        how = {"images_per_class": count, "split": "random:0"}
+        records += [invented("base", 0.2, **how), invented("A5B", 0.3, **how)]
+    ax = drawn(one_panel(few_images("A5B"), store_of(tmp_path, *records).table()))
+    assert ranges(ax, "A5B") == {25.0: pytest.approx((10, 10, 10)), 500.0: pytest.approx((10, 10, 10))}
+
+
 def test_two_kinds_of_runs_stand_side_by_side_on_one_scale(table):
     left, right = side_by_side(losses("AnB"), {"short": table, "long": table.iloc[:0]}).axes
     assert left.get_ylim() == right.get_ylim()

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from small_studies import small_study, strays, use_data_folder
+from small_studies import invented, small_study, store_of, strays, use_data_folder
 
 from transferlib import profiles, results
 from transferlib.errors import TransferlibError
@@ -15,12 +15,12 @@ from transferlib.results import (
     against_longer_bases,
     convergence,
     gain_from_doubling,
+    in_both,
     open_results,
     own_store,
     published_store,
     recorded,
-    same_pairs,
-    variant,
+    variant_runs,
 )
 from transferlib.stats import Estimate, contrast, minus
 from transferlib.store import Store
@@ -84,17 +84,27 @@ def test_treatments_and_parts_narrow_what_is_opened(tiny):
 
 
 def test_a_variant_is_a_part_that_not_every_profile_has(tiny):
-    assert variant("tiny", "doubled")["epochs"].tolist() == [3]
-    assert variant("tiny", "batch-norm").empty
-    assert "correct" in variant("tiny", "batch-norm")
+    assert variant_runs("tiny", "doubled")["epochs"].tolist() == [3]
+    assert variant_runs("tiny", "batch-norm").empty
+    assert "correct" in variant_runs("tiny", "batch-norm")
 
 
-def test_a_variant_is_held_against_the_pairs_for_which_it_has_transfers(tiny):
-    short, longer = (open_results("tiny", part).table for part in ("random", "doubled"))
-    assert same_pairs(short, longer).empty  # of bases alone
-    kept = same_pairs(short, longer.assign(kind="AnB"))
-    assert sorted(kept["treatment"]) == ["A1B", "A3B", "base"]
-    assert set(kept["target"]) == {"B"}
+def names(table):
+    return sorted(f"{run.target}{run.seed} {run.treatment}" for run in table.itertuples())
+
+
+def test_a_study_and_its_variant_are_held_to_the_runs_that_both_have(tmp_path):
+    def runs(folder, *wanted):
+        records = [invented(name, 0.5, target=t, seed=seed, status=status) for name, t, seed, status in wanted]
+        return store_of(tmp_path / folder, *records).table()
+
+    whole = [(name, target, seed, "ok") for name in ("base", "A1B", "A3B") for target in "AB" for seed in (0, 1)]
+    some = [("base", "A", 0, "ok"), ("A1B", "A", 0, "ok"), ("A3B", "A", 0, "diverged")]
+    some += [("base", "B", 1, "ok"), ("A3B", "B", 1, "ok"), ("base", "A", 1, "ok"), ("A1B", "B", 0, "ok")]
+    for kept in in_both(runs("main", *whole), runs("variant", *some)):
+        # a base that nothing is held against is out, and a run whose base is lacking has no contrast
+        assert names(kept) == ["A0 A1B", "A0 base", "B0 A1B", "B1 A3B", "B1 base"]
+    assert all(table.empty for table in in_both(runs("main", *whole), runs("bases", ("base", "A", 0, "ok"))))
 
 
 def test_longer_bases_take_the_place_of_the_short_ones_and_their_gain_is_paired(tiny):
@@ -119,11 +129,21 @@ def test_without_longer_bases_nothing_is_held_against_them(tiny, monkeypatch):
     assert "not measured" in convergence(None)
 
 
-@pytest.mark.parametrize(("gain", "words"), [(0.9, ": converged, by"), (1.1, ": not converged, by")])
-def test_a_base_is_converged_where_twice_the_training_gains_less_than_a_point(gain, words):
-    said = convergence(Estimate(gain, 0.1, math.inf, 2, "test images"))
+@pytest.mark.parametrize(
+    ("gain", "error", "words"),
+    [
+        (0.5, 0.1, ": converged, by"),
+        (1.5, 0.1, ": not converged, by"),
+        (0.8, 0.2, ": whether they have converged cannot be told, by"),
+        (1.2, 0.2, ": whether they have converged cannot be told, by"),
+        (0.5, math.nan, ": whether they have converged cannot be told, by"),
+        (0.7, 0.17, ": converged, by"),  # 1.64 errors below a point, not 1.96
+    ],
+)
+def test_a_base_is_converged_where_twice_the_training_is_shown_to_gain_less_than_a_point(gain, error, words):
+    said = convergence(Estimate(gain, error, math.inf, 2, "test images"))
     assert words in said
-    assert f"{gain:+.1f} [" in said
+    assert f"{gain:+.1f}" in said
 
 
 def test_a_curve_is_its_runs(tiny):

@@ -199,7 +199,7 @@ def test_intervals_over_pairs_cover_the_truth_as_often_as_they_say():
         assert share_that_covers(-2, [one.interval(level) for one in found]) == pytest.approx(level, abs=0.02)
 
 
-def test_directions_that_share_their_bases_are_too_sure_as_pairs_and_not_as_splits():
+def test_what_a_splits_directions_have_in_common_makes_pairs_too_sure_and_not_splits():
     rng, as_pairs, as_splits = np.random.default_rng(16), [], []
     for _ in range(1500):
         shared = np.repeat(rng.normal(-2, 1.3, 4), 2)  # what both directions of a split have in common
@@ -211,8 +211,8 @@ def test_directions_that_share_their_bases_are_too_sure_as_pairs_and_not_as_spli
 
 
 def test_a_split_counts_once_with_the_mean_of_its_pairs():
-    pairs = paired_rows([1.0, 2.0, 6.0]).assign(split=["a", "a", "b"])
-    assert by_split(pairs)[["split", "value"]].values.tolist() == [["a", 1.5], ["b", 6.0]]
+    pairs = paired_rows([1.0, 2.0, 6.0, 7.0]).assign(split=["a", "a", "b", "a"])
+    assert by_split(pairs)[["split", "value"]].values.tolist() == [["a", pytest.approx(10 / 3)], ["b", 6.0]]
     assert estimate(by_split(pairs)).over == "nothing"  # two splits tell no spread
 
 

@@ -431,11 +431,16 @@ WHOLE = 500  # training images of each class of Tiny ImageNet, and of shapes
 
 
 def few_images(*treatments: str) -> Panel:
-    """Panel: treatments minus the base trained on as many images of each class, against that number."""
+    """Panel: treatments minus the base trained on as many images of each class, against that number.
+
+    Only the pairs that were run with the most such numbers, so that a line is of the same pairs from end to end.
+    """
 
     def draw(ax: Axes, table: pd.DataFrame) -> None:
         rows = with_differences(table).fillna({"images_per_class": WHOLE})
         rows = rows[rows["treatment"].isin(treatments)]
+        numbers = rows.groupby(["split", "target", "seed"])["images_per_class"].transform("nunique")
+        rows = rows[numbers == numbers.max()]
         if rows.empty:
             return
         for i, name in enumerate(treatments):

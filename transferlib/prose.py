@@ -42,12 +42,15 @@ def _show(text: str, numbers: dict[str, object]) -> None:
 
 
 def estimated(contrasts: pd.DataFrame) -> str:
-    """A contrast's mean with its interval, or ``not run`` where no pair has all of its runs.
+    """A contrast's mean with its interval and what that is over, or ``not run`` where no pair has all of its runs.
 
     Args:
         contrasts: of ``transferlib.stats.contrast``, in points.
     """
-    return str(estimate(contrasts)) if len(contrasts) else "not run"
+    if contrasts.empty:
+        return "not run"
+    found = estimate(contrasts)
+    return f"{found} (over {found.behind})"
 
 
 def say_effects(found: Iterable[Effect], *numbers: str) -> None:

@@ -25,6 +25,7 @@ from transferlib.study import FamilyPlan, Study, correct_images, run_study
 from transferlib.treatments import Treatment, parse_treatments
 
 PUBLISHED = "published"
+PLACE = ["split", "target", "seed"]  # of a pair, in one study
 
 
 @dataclass
@@ -202,22 +203,29 @@ def recorded(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def variant(name: str, part: str) -> pd.DataFrame:
+def variant_runs(name: str, part: str, treatments: str | None = None) -> pd.DataFrame:
     """The runs of a part that only some profiles have, ``doubled`` or ``batch-norm``; empty where this one has not.
 
     Args:
         name: of the profile.
         part: of it; its bases are those of the variant.
+        treatments: as for ``open_results``.
     """
     if part in profile(name).parts:
-        return open_results(name, part).table
+        return open_results(name, part, treatments=treatments).table
     return open_results(name, treatments="base").table.iloc[:0]
 
 
-def same_pairs(runs: pd.DataFrame, of: pd.DataFrame) -> pd.DataFrame:
-    """The runs of those pairs of split, target and seed for which another table has transfers, to hold it against."""
-    pairs = of.loc[of["kind"] != "base", ["split", "target", "seed"]].drop_duplicates()
-    return runs.merge(pairs)
+def in_both(runs: pd.DataFrame, variant: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What a study and a variant of it have both run, so that a contrast is over the same pairs in both.
+
+    That is, runs of the same split, target, seed and treatment; without diverged ones, and bases that nothing is held
+    against.
+    """
+    sound = [table[table["status"] != "diverged"] for table in (runs, variant)]
+    shared = sound[0][[*PLACE, "treatment"]].merge(sound[1][[*PLACE, "treatment"]])
+    shared = shared.merge(shared.loc[shared["treatment"] != "base", PLACE].drop_duplicates())
+    return sound[0].merge(shared), sound[1].merge(shared)
 
 
 def against_longer_bases(name: str) -> pd.DataFrame:
@@ -234,9 +242,9 @@ def against_longer_bases(name: str) -> pd.DataFrame:
 
 
 def _longer_bases(name: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The bases of the part ``doubled``, entered under the main runs' recipe so that they pair with these."""
-    longer = variant(name, "doubled")
-    return longer[longer["kind"] == "base"].assign(recipe=runs["recipe"].iloc[0])
+    """The bases of the part ``doubled``, each entered under the recipe of its pair's main runs to be held against."""
+    longer = variant_runs(name, "doubled", "base").drop(columns="recipe")
+    return longer.merge(runs[[*PLACE, "recipe"]].drop_duplicates())
 
 
 def gain_from_doubling(name: str) -> Estimate | None:
@@ -252,8 +260,12 @@ def gain_from_doubling(name: str) -> Estimate | None:
 
 
 def convergence(gain: Estimate | None) -> str:
-    """The book's rule in words: a base is converged when training it twice as long gains less than a point."""
+    """The book's rule in words: a base is converged when training it twice as long gains less than a point.
+
+    By one-sided tests at 5 %, as the verdicts of ``transferlib.effects``.
+    """
     if gain is None:
         return "what twice the training would gain was not measured here, so convergence is not shown"
-    verdict = "converged, by our rule of one point" if gain.mean < 1 else "not converged, by our rule of one point"
-    return f"twice the training gains a base {gain} points: {verdict}"
+    low, high = gain.interval(0.90)
+    verdict = "converged" if high < 1 else "not converged" if low > 1 else "whether they have converged cannot be told"
+    return f"twice the training gains a base {gain} points: {verdict}, by our rule of one point"

@@ -212,9 +212,9 @@ def estimate(contrasts: pd.DataFrame) -> Estimate:
 
 
 def by_split(contrasts: pd.DataFrame) -> pd.DataFrame:
-    """A contrast once for each split, the mean of its directions and seeds, in the form of ``contrast``.
+    """A contrast once for each split, the mean of its pairs, in the form of ``contrast``.
 
-    The directions of a split are not independent: each base is the source of the one and the bar of the other.
+    The directions of a split share networks, so they need not be independent of one another.
     """
     rows = contrasts.groupby("split", sort=False, as_index=False)["value"].mean()
     return rows.assign(scores=None)

@@ -11,8 +11,9 @@ from ..errors import TransferlibError
 from .cache import cached, from_pictures
 from .dataset import Dataset, Listing, Source
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-UNREAD = (".heic", ".heif", ".avif", ".jxl")  # pictures too; to pass them over would change the data in silence
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+# pictures too; to pass them over would change the data in silence
+UNREAD = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".tga", ".psd", ".dng", ".cr2", ".nef", ".arw")
 VAL_SHARE = 0.2
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # no names of classes
 
@@ -101,16 +102,12 @@ def pictures(folder: Path) -> list[str]:
     def stop(error: OSError) -> None:
         raise error
 
-    files = [
-        f"{at}/{file}"
-        for at, _, names in os.walk(folder, onerror=stop)
-        for file in names
-        if file.lower().endswith((*SUFFIXES, *UNREAD)) and file[0] != "."
-    ]
-    for file in files:
-        if file.lower().endswith(UNREAD):
-            raise TransferlibError(f"{file} is of a kind that is not read: convert it to .jpg or .png, or move it away")
-    return sorted(files)
+    walk = os.walk(folder, onerror=stop)
+    seen = sorted(f"{at}/{file}" for at, _, names in walk for file in names if file[0] != ".")
+    unread = next((file for file in seen if file.lower().endswith(UNREAD)), None)
+    if unread:
+        raise TransferlibError(f"{unread} is of a kind that is not read: convert it to .jpg or .png, or move it away")
+    return [file for file in seen if file.lower().endswith(SUFFIXES)]
 
 
 def read_words(path: Path) -> dict[str, str]:
