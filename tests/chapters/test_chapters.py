@@ -238,15 +238,21 @@ def epochs_to(curve: list[float], level: float) -> float | None:
     return float(reached[0]) if len(reached) else None
 
 
-@pytest.mark.parametrize(("share", "number"), [(0.9, "8a"), (1.0, "8b")])
-def test_how_much_sooner_transfer_gets_there(executed, runs, share, number):
+def saved_by(runs, family: str, share: float) -> float:
+    """In % of the base's epochs."""
     main = runs[runs["key"].isin(keys_of("random"))]
     base = main.loc[(main["treatment"] == "base") & (main["target"] == "B"), "curve"].item()
     level = share * base[-1]
-    sound = main[(main["status"] == "ok") & main["treatment"].str.fullmatch(r"A\dB\+")]
+    sound = main[(main["status"] == "ok") & main["treatment"].str.fullmatch(family)]
     times = [epochs_to(curve, level) or len(curve) for curve in sound["curve"]]
-    saved = 100 * (1 - np.mean(times) / epochs_to(base, level))
-    assert executed("08_speed")[f"effect_{number}"] == pytest.approx(saved, abs=0.1)
+    return 100 * (1 - np.mean(times) / epochs_to(base, level))
+
+
+@pytest.mark.parametrize(("share", "number", "selffer"), [(0.9, "8a", "own_90"), (1.0, "8b", "own_100")])
+def test_how_much_sooner_transfer_gets_there_and_the_selffer(executed, runs, share, number, selffer):
+    told = executed("08_speed")
+    assert told[f"effect_{number}"] == pytest.approx(saved_by(runs, r"A\dB\+", share), abs=0.1)
+    assert numbers(told[selffer])[0] == pytest.approx(saved_by(runs, r"B\dB\+", share), abs=0.1)
 
 
 def test_what_few_images_gain_by_transfer(executed, accuracy):
@@ -263,6 +269,7 @@ def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):
     assert sum(int(number) for number in re.findall(r"\*: (\d+)", told["summary"])) == 12
     assert told["c5"] == executed("06_fine_tuning")["verdict"]
     assert told["versus"] == "not run"
+    assert told["selffer"] == executed("08_speed")["own_90"]
     lost = [
         accuracy(f"A{n}B", "natural-manmade", t) - accuracy("base", "natural-manmade", t)
         for n in (3, 5, 7)
