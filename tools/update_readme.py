@@ -11,9 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from transferlib.effects import effects, effects_table
+from transferlib.effects import effects, effects_table, epochs_saved
 from transferlib.plots import about
-from transferlib.results import Results, convergence, gain_from_doubling, inventory, open_results
+from transferlib.prose import estimated
+from transferlib.results import (
+    Results,
+    against_longer_bases,
+    convergence,
+    gain_from_doubling,
+    inventory,
+    open_results,
+)
 from transferlib.stats import contrast, estimate, minus
 from transferlib.treatments import DEPTHS
 
@@ -56,6 +64,16 @@ def _bases(results: Results) -> str:
     return ", ".join(f"{100 * row.top1:.1f} % ({row.split}, {row.target})" for row in bases.itertuples())
 
 
+def _controls(results: Results) -> str:
+    longer = estimated(contrast(against_longer_bases("published"), minus("AnB+", "base")))
+    sooner = estimated(epochs_saved(results.part("random"), results.curve, 0.9, "BnB+"))
+    return (
+        "Rows 4a and 8 compare networks that had two schedules with a base that had one. Two controls tell longer "
+        f"training from transfer: held against a base trained twice as long, `AnB+` stands at {longer} points; and "
+        f"`BnB+`, which copies nothing foreign, saves {sooner} % of the epochs to 90 %, as against row 8a."
+    )
+
+
 def results_text(results: Results) -> str:
     """The text between the README's marks."""
     table, doubled = results.table, convergence(gain_from_doubling("published"))
@@ -69,6 +87,7 @@ def results_text(results: Results) -> str:
             "and 'no difference' by one-sided tests at 5 % (the 90 % interval, not the printed one); in points of "
             "top-1, slopes in points a layer, epochs in %:",
             markdown(effects_table(effects(table, results.curve))),
+            _controls(results),
         ]
     )
 
