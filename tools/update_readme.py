@@ -69,8 +69,8 @@ def _controls(results: Results) -> str:
     sooner = estimated(epochs_saved(results.part("random"), results.curve, 0.9, "BnB+"))
     return (
         "Rows 4a and 8 compare networks that had two schedules with a base that had one. Two controls tell longer "
-        f"training from transfer. `AnB+` minus a base trained twice as long, in points: {longer}. And what `BnB+`, which "
-        f"copies nothing foreign, saves of the epochs to 90 % (row 8a is `AnB+`), in %: {sooner}."
+        f"training from transfer. `AnB+` minus a base trained twice as long, in points: {longer}. And what `BnB+`, "
+        f"which copies nothing foreign, saves of the epochs to 90 % (row 8a is `AnB+`), in %: {sooner}."
     )
 
 
