@@ -13,6 +13,7 @@ from transferlib.errors import TransferlibError
 from transferlib.profiles import Profile
 from transferlib.results import (
     against_longer_bases,
+    compared,
     convergence,
     gain_from_doubling,
     in_both,
@@ -105,6 +106,19 @@ def test_a_study_and_its_variant_are_held_to_the_runs_that_both_have(tmp_path):
         # a base that nothing is held against is out, and a run whose base is lacking has no contrast
         assert names(kept) == ["A0 A1B", "A0 base", "B0 A1B", "B1 A3B", "B1 base"]
     assert all(table.empty for table in in_both(runs("main", *whole), runs("bases", ("base", "A", 0, "ok"))))
+
+
+def test_what_is_asked_of_a_variant_is_over_the_same_pairs_with_the_change_between(tmp_path):
+    def runs(folder, shift, *pairs):
+        made = [invented(name, top1, target=t) for t in pairs for name, top1 in (("base", 0.6), ("A3B", 0.5 + shift))]
+        return store_of(tmp_path / folder, *made).table()
+
+    asked = {"the loss": minus("AnB", "base", [3]), "never run": minus("BnB", "base", [3])}
+    found = compared(runs("main", 0.0, "A", "B"), runs("variant", 0.04, "B"), asked)
+    assert found.index.tolist() == ["the loss"]
+    assert found.loc["the loss"].tolist() == ["-10.0", "-6.0", "+4.0", "1 pair, no interval"]
+    main = runs("again", 0.0, "A")
+    assert compared(main, main.iloc[:0], asked).empty
 
 
 def test_longer_bases_take_the_place_of_the_short_ones_and_their_gain_is_paired(tiny):

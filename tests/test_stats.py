@@ -18,6 +18,7 @@ from transferlib.stats import (
     contrast,
     curves,
     decomposition,
+    difference,
     difference_over_images,
     equivalent,
     estimate,
@@ -208,6 +209,20 @@ def test_what_a_splits_directions_have_in_common_makes_pairs_too_sure_and_not_sp
         as_splits.append(estimate(by_split(pairs)).interval())
     assert share_that_covers(-2, as_pairs) < 0.9
     assert share_that_covers(-2, as_splits) == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_difference_of_contrasts_is_image_by_image_in_the_pairs_that_have_both():
+    base, third, fifth = correct(np.random.default_rng(17), 0.6, 0.5, 0.3)
+    whole = runs({"base": base, "A3B": third, "B3B": fifth})
+    alone = runs({"base": base, "A3B": third}, target="A")
+    first = contrast(pd.concat([whole, alone]), minus("AnB", "base", [3]))
+    second = contrast(whole, minus("BnB", "base", [3]))
+    found, expected = difference(first, second), contrast(whole, minus("AnB", "BnB", [3]))
+    assert len(found) == 1
+    assert found["value"].item() == pytest.approx(expected["value"].item())
+    assert found["scores"].item() == pytest.approx(expected["scores"].item())
+    bare = difference(first.assign(scores=None), second.assign(scores=None))
+    assert bare["scores"].tolist() == [None]
 
 
 def test_a_split_counts_once_with_the_mean_of_its_pairs():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from transferlib.execution import execution
 from transferlib.nets import AlexNet, network
 from transferlib.profiles import Profile, profile
 from transferlib.splits import Split, make_split
-from transferlib.stats import Estimate, contrast, estimate, family_names
+from transferlib.stats import Estimate, Weights, contrast, difference, estimate, family_names
 from transferlib.store import Store
 from transferlib.study import FamilyPlan, Study, correct_images, run_study
 from transferlib.treatments import Treatment, parse_treatments
@@ -226,6 +227,23 @@ def in_both(runs: pd.DataFrame, variant: pd.DataFrame) -> tuple[pd.DataFrame, pd
     shared = sound[0][[*PLACE, "treatment"]].merge(sound[1][[*PLACE, "treatment"]])
     shared = shared.merge(shared.loc[shared["treatment"] != "base", PLACE].drop_duplicates())
     return sound[0].merge(shared), sound[1].merge(shared)
+
+
+def compared(runs: pd.DataFrame, variant: pd.DataFrame, asked: Mapping[str, Weights]) -> pd.DataFrame:
+    """Contrasts in a study and in a variant of it, over what both have run, and their change with its own interval.
+
+    Args:
+        runs, variant: tables of runs; see ``in_both``.
+        asked: the contrasts by their words; those that no pair has are left out.
+    """
+    tables, rows = in_both(runs, variant), {}
+    for words, weights in asked.items():
+        main, other = (contrast(table, weights) for table in tables)
+        if len(other):
+            found = [estimate(one) for one in (main, other, difference(other, main))]
+            rows[words] = [*map(str, found), found[-1].behind]
+    columns = ["main study", "variant", "change", "intervals over"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def against_longer_bases(name: str) -> pd.DataFrame:

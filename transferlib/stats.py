@@ -211,6 +211,13 @@ def estimate(contrasts: pd.DataFrame) -> Estimate:
     return Estimate(float(values.mean()), float(error), freedom, len(values), over)
 
 
+def difference(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """One contrast minus another, in the pairs that have both and image by image, in the form of ``contrast``."""
+    both = first.merge(second, on=["split", "target", "seed"], suffixes=("", "_second"))
+    scores = [None if a is None else a - b for a, b in zip(both["scores"], both["scores_second"], strict=True)]
+    return both.assign(value=both["value"] - both["value_second"], scores=scores)[first.columns]
+
+
 def by_split(contrasts: pd.DataFrame) -> pd.DataFrame:
     """A contrast once for each split, the mean of its pairs, in the form of ``contrast``.
 
