@@ -167,7 +167,10 @@ def test_the_losses_of_freezing(executed, accuracy):
     assert told["gap"] == pytest.approx(specificity[6])
     assert numbers(told["own"])[0] == pytest.approx(lost["B", 7], abs=0.051)
     assert numbers(told["other"])[0] == pytest.approx(lost["A", 7], abs=0.051)
-    assert (told["over"], told["pairs"]) == ("test images", 1)
+    assert told["over"] == "the test images of 1 pair"
+    low, high = numbers(told["other"])[1:3]
+    assert told["half"] == pytest.approx((high - low) / 2, abs=0.051)
+    assert told["lacking"] == "twice as long, batch norm"
 
 
 def test_the_interval_of_one_pair_is_over_its_images(executed, runs):
