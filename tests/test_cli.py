@@ -1,5 +1,6 @@
 """The command line, as a person meets it: what each command prints, and one line for each mistake."""
 
+import dataclasses
 import io
 import os
 import re
@@ -15,10 +16,10 @@ import torch
 from small_studies import Unprivileged, invented, numbers, pictures, small_study, store_of, use_data_folder
 
 import transferlib
-from transferlib import doctor, reporting
+from transferlib import cli, doctor, reporting
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
-from transferlib.profiles import PROFILES
+from transferlib.profiles import PROFILES, profile
 from transferlib.reporting import LineReporter, clock
 from transferlib.store import COLUMNS, Store
 from transferlib.study import Progress, Trainer
@@ -128,6 +129,21 @@ def test_doctor_says_what_the_machine_will_do(monkeypatch, capsys):
     assert os.environ["TRANSFERLIB_DATA"] in out
 
 
+def test_part_asks_for_one_part_of_the_profile_and_the_other_options_change_it(monkeypatch, capsys):
+    asked = []
+    table = pd.DataFrame({"status": []})
+    monkeypatch.setattr(cli, "run_study", lambda study, *_, **__: asked.append(study) or table)
+    run = ["run", "--profile", "published", "--store", "nowhere"]
+    assert main([*run, "--part", "batch-norm", "--target", "A", "--treatments", "BnB"]) == 0
+    assert main([*run, "--part", "few-images", "--epochs", "1"]) == 0
+    assert main([*run, "--split", "random:7"]) == 0
+    assert [(s.network, s.splits, s.targets, len(s.treatments)) for s in asked[:1]] == [
+        ("alexnet32-small-bn", ("random:0",), ("A",), 7)
+    ]
+    assert [(s.images_per_class, s.recipe.epochs) for s in asked[1:-1]] == [(n, 1) for n in (25, 50, 100, 250, None)]
+    assert asked[-1] == dataclasses.replace(profile("published").part("random")[0], splits=("random:7",))
+
+
 def test_help_and_version(capsys):
     for arguments, words in {
         ("--help",): ["A3B+", "B3B+", "R3B", "fine-tuned", "examples:"],
@@ -156,6 +172,7 @@ RUN = ("run", "--profile", "smoke", "--store", "{bad}/store")
 PLOT = ("plot", "--store", "{store}", "--figure")
 MISTAKES = {
     "profile": (("run", "--profile", "smok", "--store", "{bad}/s"), "unknown profile 'smok': expected one of smoke"),
+    "part": ((*RUN, "--part", "few"), "profile smoke has no part 'few': it has random, dissimilar, random-filters"),
     "data set": ((*RUN, "--dataset", "imagnet"), "unknown data set 'imagnet': expected one of shapes"),
     "treatment": ((*RUN, "--treatments", "base,C3B"), "unknown treatment 'C3B': expected base, A3B"),
     "no treatment": ((*RUN, "--treatments", ","), "no treatment named: expected a list"),

@@ -82,6 +82,7 @@ def _interrupt_stops() -> Iterator[threading.Event]:
 
 def _studies(args: argparse.Namespace) -> tuple[Study, ...]:
     return profile(args.profile).narrowed(
+        part=args.part,
         epochs=args.epochs,
         dataset=args.dataset,
         splits=None if args.split is None else (args.split,),
@@ -213,15 +214,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
     names = "; ".join(f"{p.name}: {p.purpose}" for p in PROFILES.values())
+    parts = f"one part of the profile, such as {', '.join(PROFILES['published'].parts)}"
     run = commands.add_parser(
         "run",
         help="train what a study lacks",
         description="Train every run of a profile that the store lacks. Stop it when you like: the same command "
         "goes on where it stopped, and several processes may work on one store. --dataset, --split, --target and "
-        "--treatments ask for one study: the profile's main one, with these changed.",
+        "--treatments change one part of it, the main one unless --part names another.",
     )
     run.add_argument("--profile", required=True, metavar="NAME", help=names)
     run.add_argument("--store", type=Path, required=True, metavar="DIR", help="where finished runs lie")
+    run.add_argument("--part", metavar="NAME", help=parts)
     run.add_argument("--dataset", metavar="NAME", help="see `transferlib data list`")
     run.add_argument("--split", help="random:SEED, natural-manmade[:SEED] (cut to equal size) or similarity:X")
     run.add_argument("--target", choices=("A", "B", "both"), help="the half to train on")

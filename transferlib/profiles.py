@@ -46,18 +46,20 @@ class Profile:
             raise TransferlibError(f"profile {self.name} has no part {name!r}: it has {', '.join(self.parts)}")
         return self.parts[name]
 
-    def narrowed(self, epochs: int | None = None, **changes: object) -> tuple[Study, ...]:
-        """The profile's studies with changes.
+    def narrowed(self, part: str | None = None, epochs: int | None = None, **changes: object) -> tuple[Study, ...]:
+        """The profile's studies, or those of one part, with changes.
 
         Args:
-            epochs: replaces the length of training everywhere.
-            changes: fields of ``Study``; they ask for one study, so that only the main one is run, with these changed.
+            part: all parts by default; with ``changes`` the main one.
+            epochs: replaces the length of every training.
+            changes: fields of ``Study`` that are replaced.
 
         Raises:
-            TransferlibError: for a change that a study can't take.
+            TransferlibError: for a part that the profile does not have, or a change that a study can't take.
         """
         changes = {name: value for name, value in changes.items() if value is not None}
-        studies = (dataclasses.replace(self.studies[0], **changes),) if changes else self.studies
+        studies = self.part(part) if part else self.studies[:1] if changes else self.studies
+        studies = tuple(dataclasses.replace(study, **changes) for study in studies)
         return studies if epochs is None else tuple(with_epochs(study, epochs) for study in studies)
 
 
