@@ -14,6 +14,7 @@ from transferlib.plots import (
     accuracies,
     beside_paper,
     both_sides,
+    bridged,
     dial,
     distances,
     few_images,
@@ -253,6 +254,7 @@ PANELS = {
     "losses": losses("BnB", "AnB", "BnB+", "AnB+"),
     "parts_of_the_loss": parts_of_the_loss,
     "distances": distances,
+    "bridged": bridged,
     "both_sides": both_sides,
 }
 
@@ -318,6 +320,17 @@ def test_distances_hold_random_halves_dissimilar_ones_and_random_filters_apart(t
     for label, shift in (("AnB, random halves", 0), ("AnB, natural and man-made", 0), ("RnB, random filters", -20)):
         means = {n: mean for n, (_, mean, _) in bars(ax, label).items()}
         assert means == pytest.approx({n: loss + shift for n, loss in lost.items()})
+
+
+def test_bridged_holds_frozen_and_fine_tuned_transfer_apart_and_near_from_far(tmp_path):
+    levels = {("AnB", "random:0"): -0.02, ("AnB+", "random:0"): 0.01}
+    levels |= {("AnB", "natural-manmade"): -0.08, ("AnB+", "natural-manmade"): 0.03}
+    records = [invented("base", 0.5, split) for split in ("random:0", "natural-manmade")]
+    records += [invented(name.replace("n", "5"), round(0.5 + gain, 4), split) for (name, split), gain in levels.items()]
+    ax = drawn(one_panel(bridged, store_of(tmp_path, *records).table()))
+    for (name, split), gain in levels.items():
+        words = "random halves" if split == "random:0" else "natural and man-made"
+        assert bars(ax, f"{name}, {words}")[5][1] == pytest.approx(100 * gain)
 
 
 def test_both_sides_begin_at_the_base(table):

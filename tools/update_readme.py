@@ -17,10 +17,12 @@ from transferlib.prose import estimated
 from transferlib.results import (
     Results,
     against_longer_bases,
+    compared,
     convergence,
     gain_from_doubling,
     inventory,
     open_results,
+    variant_runs,
 )
 from transferlib.stats import contrast, estimate, minus
 from transferlib.treatments import DEPTHS
@@ -32,6 +34,8 @@ CURVES = {
     "natural / man-made": ("natural-manmade", ("BnB", "AnB", "BnB+", "AnB+")),
     "random filters": ("random", ("RnB",)),
 }
+
+TWICE = (("AnB+", "base"), ("BnB+", "base"), ("AnB+", "BnB+"))
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -74,6 +78,13 @@ def _controls(results: Results) -> str:
     )
 
 
+def _twice(results: Results) -> str:
+    asked = {f"`{one}` − {other}": minus(one, other) for one, other in TWICE}
+    found = compared(results.table, variant_runs("published", "doubled"), asked)
+    rows = [f"{words} {row['main study']}, then {row['variant']}" for words, row in found.iterrows()]
+    return f" With everything trained twice as long, on the same pairs: {'; '.join(rows)}." if rows else ""
+
+
 def results_text(results: Results) -> str:
     """The text between the README's marks."""
     table, doubled = results.table, convergence(gain_from_doubling("published"))
@@ -87,7 +98,7 @@ def results_text(results: Results) -> str:
             "and 'no difference' by one-sided tests at 5 % (the 90 % interval, not the printed one); in points of "
             "top-1, slopes in points a layer, epochs in %:",
             markdown(effects_table(effects(table, results.curve))),
-            _controls(results),
+            _controls(results) + _twice(results),
         ]
     )
 

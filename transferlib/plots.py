@@ -373,11 +373,22 @@ def parts_of_the_loss(ax: Axes, table: pd.DataFrame) -> None:
 def distances(ax: Axes, table: pd.DataFrame) -> None:
     """Panel: AnB minus base on random and on dissimilar halves, and random filters, with 95 % intervals."""
     table = comparable(table) if len(table) else table
+    _near_and_far(ax, table, "AnB")
+    _interval_line(ax, curves(table, "RnB"), *STYLE["RnB"], "RnB, random filters", 0.06, ":")
+
+
+def bridged(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: AnB and AnB+ minus base on random and on dissimilar halves, with 95 % intervals."""
+    table = comparable(table) if len(table) else table
+    _near_and_far(ax, table, "AnB")
+    _near_and_far(ax, table, "AnB+")
+
+
+def _near_and_far(ax: Axes, table: pd.DataFrame, family: str) -> None:
     dissimilar = table["split"].str.startswith("natural-manmade")
     ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
-    _interval_line(ax, curves(table[~dissimilar], "AnB"), *STYLE["AnB"], "AnB, random halves", -0.06)
-    _interval_line(ax, curves(table[dissimilar], "AnB"), *STYLE["AnB"], "AnB, natural and man-made", 0.0, "--")
-    _interval_line(ax, curves(table, "RnB"), *STYLE["RnB"], "RnB, random filters", 0.06, ":")
+    _interval_line(ax, curves(table[~dissimilar], family), *STYLE[family], f"{family}, random halves", -0.06)
+    _interval_line(ax, curves(table[dissimilar], family), *STYLE[family], f"{family}, natural and man-made", 0.0, "--")
     _n_axis(ax, "top-1 minus base (points)")
 
 
