@@ -271,7 +271,7 @@ def _draw(ax: Axes, panel: Panel, table: pd.DataFrame, title: str) -> None:
     ax.set_title(title, fontsize=9, loc="left")
     panel(ax, table)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=8, framealpha=0.8, edgecolor="none")
+        ax.legend(fontsize=8, framealpha=0.8, edgecolor="none", handlelength=3.0)  # long enough to show a dash
     else:  # whatever shows runs has a label; the base's line alone shows none
         ax.text(0.5, 0.5, "no such run yet", ha="center", va="center", transform=ax.transAxes)
 
