@@ -10,7 +10,7 @@ import pandas as pd
 
 from transferlib import paper
 from transferlib.errors import TransferlibError
-from transferlib.stats import PAIR, Estimate, contrast, equivalent, estimate, family_names, minus, plus, slope
+from transferlib.stats import PAIR, PLACE, Estimate, contrast, equivalent, estimate, family_names, minus, plus, slope
 
 MARGIN = 1.0  # points: a smaller loss is no loss
 HOLDS, WEAKER, NOT_HERE, UNKNOWN = "holds", "holds weaker", "does not hold here", "cannot be told"
@@ -154,7 +154,7 @@ def epochs_saved(table: pd.DataFrame, curve_of: CurveOf, share: float, family: s
             needed = epochs_to(of_base, level)
             times = [epochs_to(curve, level) or curve["epoch"].iloc[-1] for curve in map(curve_of, transferred)]
             rows.append((*pair[:3], 100 * (1 - sum(times) / len(times) / needed), None))
-    return pd.DataFrame(rows, columns=["split", "target", "seed", "value", "scores"])
+    return pd.DataFrame(rows, columns=[*PLACE, "value", "scores"])
 
 
 def _over_selffer(table: pd.DataFrame, _: CurveOf) -> Estimate:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from transferlib import paper
 from transferlib.errors import TransferlibError
-from transferlib.stats import comparable, curves, decomposition, family_names, with_differences
+from transferlib.stats import PLACE, comparable, curves, decomposition, family_names, with_differences
 from transferlib.treatments import DEPTHS
 
 # Okabe and Ito's colours, told apart with any colour vision; the marker tells them apart without colour
@@ -450,7 +450,7 @@ def few_images(*treatments: str) -> Panel:
     def draw(ax: Axes, table: pd.DataFrame) -> None:
         rows = with_differences(table).fillna({"images_per_class": WHOLE})
         rows = rows[rows["treatment"].isin(treatments)]
-        numbers = rows.groupby(["split", "target", "seed"])["images_per_class"].transform("nunique")
+        numbers = rows.groupby(PLACE)["images_per_class"].transform("nunique")
         rows = rows[numbers == numbers.max()]
         if rows.empty:
             return

@@ -20,13 +20,12 @@ from transferlib.execution import execution
 from transferlib.nets import AlexNet, network
 from transferlib.profiles import Profile, profile
 from transferlib.splits import Split, make_split
-from transferlib.stats import Estimate, Weights, contrast, difference, estimate, family_names
+from transferlib.stats import PLACE, Estimate, Weights, contrast, difference, estimate, family_names
 from transferlib.store import Store
 from transferlib.study import FamilyPlan, Study, correct_images, run_study
 from transferlib.treatments import Treatment, parse_treatments
 
 PUBLISHED = "published"
-PLACE = ["split", "target", "seed"]  # of a pair, in one study
 
 
 @dataclass

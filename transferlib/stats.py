@@ -18,7 +18,8 @@ from transferlib.errors import TransferlibError
 from transferlib.treatments import DEPTHS
 
 GROUP = ["dataset", "resolution", "network", "recipe", "images_per_class"]
-PAIR = ["split", "target", "seed", *GROUP]
+PLACE = ["split", "target", "seed"]  # of a pair, in one study
+PAIR = [*PLACE, *GROUP]
 ENOUGH_PAIRS = 3  # for an interval over pairs; fewer say next to nothing of their spread
 Weights = Mapping[tuple[str, int], float]  # (family, n) → weight, in points per point
 
@@ -135,7 +136,7 @@ def contrast(table: pd.DataFrame, weights: Weights) -> pd.DataFrame:
         if all(place in by_place for place in weights):
             chosen = [(by_place[place], 100 * weight) for place, weight in weights.items()]
             rows.append((*pair[:3], sum(w * run.top1 for run, w in chosen), _scores(chosen)))
-    return pd.DataFrame(rows, columns=["split", "target", "seed", "value", "scores"])
+    return pd.DataFrame(rows, columns=[*PLACE, "value", "scores"])
 
 
 def _scores(chosen: Sequence[tuple]) -> np.ndarray | None:
@@ -213,7 +214,7 @@ def estimate(contrasts: pd.DataFrame) -> Estimate:
 
 def difference(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """One contrast minus another, in the pairs that have both and image by image, in the form of ``contrast``."""
-    both = first.merge(second, on=["split", "target", "seed"], suffixes=("", "_second"))
+    both = first.merge(second, on=PLACE, suffixes=("", "_second"))
     scores = [None if a is None else a - b for a, b in zip(both["scores"], both["scores_second"], strict=True)]
     return both.assign(value=both["value"] - both["value_second"], scores=scores)[first.columns]
 
