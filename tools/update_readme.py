@@ -79,10 +79,12 @@ def _controls(results: Results) -> str:
 
 
 def _twice(results: Results) -> str:
-    asked = {f"`{one}` − {other}": minus(one, other) for one, other in TWICE}
+    asked = {f"`{one}` − {other}": minus(one, other, [3, 5, 7]) for one, other in TWICE}
     found = compared(results.table, variant_runs("published", "doubled"), asked)
     rows = [f"{words} {row['main study']}, then {row['variant']}" for words, row in found.iterrows()]
-    return f" With everything trained twice as long, on the same pairs: {'; '.join(rows)}." if rows else ""
+    if not rows:
+        return ""
+    return f" With everything trained twice as long, in points, on the same pairs, n = 3, 5, 7: {'; '.join(rows)}."
 
 
 def results_text(results: Results) -> str:
