@@ -219,7 +219,7 @@ def test_the_table_has_a_row_for_each_claim_and_names_what_the_interval_is_over(
     found = effects(made(tmp_path, as_in_the_paper), lambda _: a_curve(0.2, 0.4))
     table = effects_table(found)
     assert list(table.index) == [claim.number for claim in CLAIMS]
-    assert table.loc["1a", "interval over"] == "8 pairs"
+    assert table.loc["1a", "interval over"] == "8 pairs of 4 splits"
     assert table.loc["6", "ours [95 %]"] == "not run"
     assert table.loc["2", f"{paper.CITATION}, logs"].startswith("-2.4 [")
     assert set(table["verdict"]) <= {HOLDS, WEAKER, NOT_HERE, UNKNOWN}

@@ -66,7 +66,7 @@ def test_a_value_is_unused_though_a_longer_name_begins_with_it():
 
 
 def test_a_contrast_is_told_with_its_interval_or_as_not_run():
-    pairs = pd.DataFrame({"value": [1.0, 2.0, 3.0], "scores": [None] * 3})
+    pairs = pd.DataFrame({"split": ["a", "b", "c"], "value": [1.0, 2.0, 3.0], "scores": [None] * 3})
     assert estimated(pairs) == "+2.0 [-0.5, +4.5] (over 3 pairs)"  # t = 4.30 at 2 degrees of freedom, times 1 / √3
     assert estimated(pairs.iloc[:0]) == "not run"
 

@@ -58,7 +58,7 @@ def runs(accuracies, split="random:0", target="B", **more):
 
 def paired_rows(values):
     """What ``contrast`` gives for pairs with these values and no images."""
-    return pd.DataFrame({"value": values, "scores": None})
+    return pd.DataFrame({"split": [f"random:{i}" for i, _ in enumerate(values)], "value": values, "scores": None})
 
 
 def correct(rng, *chances):
@@ -352,16 +352,25 @@ def test_parts_without_runs_are_left_out(whole):
 
 
 @pytest.mark.parametrize(
-    ("pairs", "over", "words"),
+    ("pairs", "splits", "over", "words"),
     [
-        (8, "pairs", "8 pairs"),
-        (1, "test images", "the test images of 1 pair"),
-        (2, "nothing", "2 pairs, no interval"),
-        (2, "the test images of 2 pairs; 4 pairs", "the test images of 2 pairs; 4 pairs"),
+        (8, 0, "pairs", "8 pairs"),
+        (8, 8, "pairs", "8 pairs"),
+        (8, 4, "pairs", "8 pairs of 4 splits"),
+        (3, 1, "pairs", "3 pairs of 1 split"),
+        (1, 1, "test images", "the test images of 1 pair"),
+        (2, 1, "nothing", "2 pairs, no interval"),
+        (2, 1, "the test images of 2 pairs; 4 pairs", "the test images of 2 pairs; 4 pairs"),
     ],
 )
-def test_an_estimate_says_what_is_behind_it(pairs, over, words):
-    assert Estimate(0.0, 1.0, 7, pairs, over).behind == words
+def test_an_estimate_says_what_is_behind_it(pairs, splits, over, words):
+    assert Estimate(0.0, 1.0, 7, pairs, over, splits).behind == words
+
+
+def test_an_estimate_counts_the_splits_of_its_pairs():
+    pairs = paired_rows([1.0, 2.0, 4.0, 3.0]).assign(split=["a", "a", "b", "b"])
+    assert estimate(pairs).behind == "4 pairs of 2 splits"
+    assert (estimate(paired_rows([1.0, 2.0, 4.0])) - estimate(pairs)).behind == "3 pairs of 2 splits"
 
 
 def test_the_noise_of_training_is_the_scatter_between_seeds(tmp_path):

@@ -214,13 +214,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
     names = "; ".join(f"{p.name}: {p.purpose}" for p in PROFILES.values())
-    parts = f"one part of the profile, such as {', '.join(PROFILES['published'].parts)}"
+    parts = f"one part of the profile; published has {', '.join(PROFILES['published'].parts)}"
     run = commands.add_parser(
         "run",
         help="train what a study lacks",
         description="Train every run of a profile that the store lacks. Stop it when you like: the same command "
         "goes on where it stopped, and several processes may work on one store. --dataset, --split, --target and "
-        "--treatments change one part of it, the main one unless --part names another.",
+        "--treatments change one part of it, the main one unless --part names another; --epochs changes every part.",
     )
     run.add_argument("--profile", required=True, metavar="NAME", help=names)
     run.add_argument("--store", type=Path, required=True, metavar="DIR", help="where finished runs lie")

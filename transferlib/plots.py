@@ -346,6 +346,7 @@ def _interval_line(
         bars,
         color=colour,
         marker=marker,
+        markerfacecolor="white" if dash == "--" else colour,
         linestyle=dash,
         capsize=3,
         linewidth=1.5,
@@ -374,7 +375,7 @@ def distances(ax: Axes, table: pd.DataFrame) -> None:
     """Panel: AnB minus base on random and on dissimilar halves, and random filters, with 95 % intervals."""
     table = comparable(table) if len(table) else table
     _near_and_far(ax, table, "AnB")
-    _interval_line(ax, curves(table, "RnB"), *STYLE["RnB"], "RnB, random filters", 0.06, ":")
+    _interval_line(ax, curves(table, "RnB"), *STYLE["RnB"], "RnB, random filters", 0.12, ":")
 
 
 def bridged(ax: Axes, table: pd.DataFrame) -> None:
@@ -385,10 +386,11 @@ def bridged(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def _near_and_far(ax: Axes, table: pd.DataFrame, family: str) -> None:
-    dissimilar = table["split"].str.startswith("natural-manmade")
+    near, far = (table[table["split"].str.startswith(kind)] for kind in ("random", "natural-manmade"))
+    at = NUDGE[family]
     ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
-    _interval_line(ax, curves(table[~dissimilar], family), *STYLE[family], f"{family}, random halves", -0.06)
-    _interval_line(ax, curves(table[dissimilar], family), *STYLE[family], f"{family}, natural and man-made", 0.0, "--")
+    _interval_line(ax, curves(near, family), *STYLE[family], f"{family}, random halves", at - 0.04)
+    _interval_line(ax, curves(far, family), *STYLE[family], f"{family}, natural and man-made", at + 0.04, "--")
     _n_axis(ax, "top-1 minus base (points)")
 
 

@@ -285,4 +285,4 @@ def convergence(gain: Estimate | None) -> str:
         return "what twice the training would gain was not measured here, so convergence is not shown"
     low, high = gain.interval(0.90)
     verdict = "converged" if high < 1 else "not converged" if low > 1 else "whether they have converged cannot be told"
-    return f"twice the training gains a base {gain} points: {verdict}, by our rule of one point"
+    return f"twice the training gains a base {gain} points (over {gain.behind}): {verdict}, by our rule of one point"

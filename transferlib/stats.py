@@ -155,6 +155,7 @@ class Estimate:
         freedom: degrees of freedom of the t distribution behind the interval.
         pairs: how many pairs (split, target, seed).
         over: what the error is over: ``pairs``, ``test images`` or ``nothing``; of a difference, both in words.
+        splits: how many splits the pairs are of, which share networks and photographs within one; 0 where unknown.
     """
 
     mean: float
@@ -162,6 +163,7 @@ class Estimate:
     freedom: float
     pairs: int
     over: str
+    splits: int = 0
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The interval at a level of confidence."""
@@ -172,9 +174,14 @@ class Estimate:
 
     @property
     def behind(self) -> str:
-        """What the interval is over, in words, such as ``8 pairs`` or ``the test images of 1 pair``."""
+        """What the interval is over, in words, such as ``8 pairs of 4 splits`` or ``the test images of 1 pair``."""
         pairs = f"{self.pairs} pair{'s' * (self.pairs > 1)}"
-        words = {"pairs": pairs, "test images": f"the test images of {pairs}", "nothing": f"{pairs}, no interval"}
+        of_splits = f" of {self.splits} split{'s' * (self.splits > 1)}" * (0 < self.splits < self.pairs)
+        words = {
+            "pairs": pairs + of_splits,
+            "test images": f"the test images of {pairs}",
+            "nothing": f"{pairs}, no interval",
+        }
         return words.get(self.over, self.over)
 
     def __str__(self) -> str:
@@ -189,7 +196,14 @@ class Estimate:
         welch = sum(v**2 / f for v, f in parts)
         freedom = total**2 / welch if welch and not math.isnan(total) else math.inf
         over = self.over if self.over == other.over else f"{self.behind}; {other.behind}"
-        return Estimate(self.mean - other.mean, math.sqrt(total), freedom, min(self.pairs, other.pairs), over)
+        return Estimate(
+            self.mean - other.mean,
+            math.sqrt(total),
+            freedom,
+            min(self.pairs, other.pairs),
+            over,
+            min(self.splits, other.splits),
+        )
 
 
 def estimate(contrasts: pd.DataFrame) -> Estimate:
@@ -209,7 +223,7 @@ def estimate(contrasts: pd.DataFrame) -> Estimate:
         error, freedom, over = _image_error(contrasts["scores"]), math.inf, "test images"
     else:
         error, freedom, over = math.nan, math.inf, "nothing"
-    return Estimate(float(values.mean()), float(error), freedom, len(values), over)
+    return Estimate(float(values.mean()), float(error), freedom, len(values), over, contrasts["split"].nunique())
 
 
 def difference(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
