@@ -89,7 +89,7 @@ def _twice(results: Results) -> str:
     asked = {words: minus(*pair, [3, 5, 7]) for words, pair in TWICE.items()}
     found = compared(results.table, variant_runs("published", "doubled"), asked)
     rows = [
-        f"{words} {row['main study']} as above and {row['variant']} for twice as long, change {row['change']} "
+        f"{words} {row['main study']} once, {row['variant']} twice as long, change {row['change']} "
         f"(over {row['intervals over']})"
         for words, row in found.iterrows()
     ]
