@@ -173,6 +173,7 @@ PLOT = ("plot", "--store", "{store}", "--figure")
 MISTAKES = {
     "profile": (("run", "--profile", "smok", "--store", "{bad}/s"), "unknown profile 'smok': expected one of smoke"),
     "part": ((*RUN, "--part", "few"), "profile smoke has no part 'few': it has random, dissimilar, random-filters"),
+    "empty part": ((*RUN, "--part", ""), "profile smoke has no part '': it has random"),
     "data set": ((*RUN, "--dataset", "imagnet"), "unknown data set 'imagnet': expected one of shapes"),
     "treatment": ((*RUN, "--treatments", "base,C3B"), "unknown treatment 'C3B': expected base, A3B"),
     "no treatment": ((*RUN, "--treatments", ","), "no treatment named: expected a list"),
