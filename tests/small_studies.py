@@ -1,9 +1,11 @@
 """Small studies and invented records that the tests of the store, the study, the command line and the plots share."""
 
+import base64
 import dataclasses
 import functools
 import os
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ def pictures() -> Path:
                 pixels[..., label % 3] += 30 + 20 * (label // 3)
                 Image.fromarray(pixels.astype("uint8")).save(folder / f"{i}.png")
     (top / "data").mkdir()
+    top.chmod(0o755)  # for the tests that give up root's rights
     return top / "pictures"
 
 
@@ -84,16 +87,20 @@ def invented(treatment: str, top1: float, split: str = "random:0", target: str =
     plan = FamilyPlan(study, split, seed, target, study.treatments)
     (parsed,) = study.treatments
     assert isinstance(parsed, Treatment)
+    share = Fraction(top1).limit_denominator(1000)
+    right = np.arange(share.denominator) < share.numerator
+    best = min(top1 + 0.01, 1.0) if recipe.epochs > 1 else top1
+    tops = [best] * (recipe.epochs - 1) + [top1]
     return {
         "config": plan.config(parsed),
         "top1": top1,
-        "best_top1": top1 + 0.01,
+        "best_top1": best,
         "status": status,
         "seconds": 1.5,
         "device": "invented",
-        "curve": [],
-        "correct": "",
-        "val_images": 0,
+        "curve": [{"epoch": k, "train_loss": 1.0, "loss": 1.0, "top1": t} for k, t in enumerate(tops, start=1)],
+        "correct": base64.b64encode(np.packbits(right).tobytes()).decode(),
+        "val_images": len(right),
     }
 
 

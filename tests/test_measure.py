@@ -337,7 +337,7 @@ def test_a_second_call_trains_nothing_and_other_pictures_do(measured, folders, m
     added = folders / "target" / "x" / "new.png"
     Image.new("RGB", (40, 40), "red").save(added)
     try:  # in the same process, which has read the folder before
-        monkeypatch.setattr(measure_module, "run_study", lambda study, *_, **__: _keys_of(study))
+        monkeypatch.setattr(measure_module.Trainer, "run", lambda _, study: _keys_of(study))
         with pytest.raises(_Asked) as asked:
             measure(*names(folders), store, seeds=2, epochs=3, device="cpu")
     finally:
@@ -419,7 +419,7 @@ class _Opened(Exception):
 
 def notes_of(source, target, monkeypatch, store):
     """What ``measure`` says of the data, without training."""
-    monkeypatch.setattr(measure_module, "run_study", lambda *_, **__: (_ for _ in ()).throw(_Opened))
+    monkeypatch.setattr(measure_module.Trainer, "run", lambda *_: (_ for _ in ()).throw(_Opened))
     notes = []
     with pytest.raises(_Opened):
         measure(source, target, store, report=lambda event, detail: notes.append(detail))
@@ -436,7 +436,7 @@ def test_a_damaged_picture_among_many_is_a_note(folders, tmp_path, monkeypatch):
     many = picture_folder(tmp_path / "many", ["x", "y"], 12)
     (tmp_path / "many" / "x" / "0.png").write_bytes(b"no picture")
     first, _ = notes_of(names(folders)[0], many, monkeypatch, tmp_path / "store")
-    assert "1 of 24 pictures cannot be decoded and are left out" in first
+    assert "pictures cannot be decoded and are left out: 1, the first is" in first
 
 
 def test_a_source_that_holds_the_targets_test_pictures_is_told_or_refused(tmp_path, folders, monkeypatch):
@@ -485,8 +485,8 @@ def test_a_whole_data_set_is_one_half_and_has_no_other(folders):
 
 def test_a_source_that_learned_nothing_is_named():
     runs = pd.DataFrame({"target": ["A", "A", "B"], "status": ["chance", "ok", "chance"], "top1": [0.2, 0.4, 0.1]})
-    assert "in 1 of 2 trainings (top-1 30.0 %)" in _know_nothing(runs)
-    assert _know_nothing(runs[1:]) == ""
+    assert "in 1 of 2 trainings (top-1 30.0 %)" in _know_nothing(runs)[0]
+    assert _know_nothing(runs[1:]) == []
 
 
 def test_folders_that_bear_a_data_sets_name_are_another_thing_than_the_data_set(tmp_path):

@@ -8,8 +8,9 @@ import torch
 from small import CPU, RECIPE, SPEC_BN
 
 from transferlib import nets, train
+from transferlib.records import config_key
 from transferlib.splits import Split
-from transferlib.store import Store, config_key
+from transferlib.store import Store
 from transferlib.study import FamilyPlan, OpenData, Study, Trainer
 from transferlib.treatments import Treatment
 

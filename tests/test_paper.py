@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from transferlib import paper
+from transferlib.records import COLUMNS
 from transferlib.stats import family_names, with_differences
-from transferlib.store import COLUMNS
 from transferlib.treatments import Treatment
 
 # read off the logs once, by hand, by n = 1..7

@@ -10,8 +10,8 @@ import pytest
 from safetensors import safe_open
 
 from transferlib.profiles import profile
-from transferlib.store import Store, config_key
-from transferlib.study import correct_images
+from transferlib.records import config_key, correct_images
+from transferlib.store import Store
 from transferlib.treatments import parse_treatments
 
 ROOT = Path(__file__).resolve().parent.parent

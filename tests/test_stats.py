@@ -10,6 +10,7 @@ from small_studies import invented, store_of
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_paired
 
 from transferlib.errors import TransferlibError
+from transferlib.records import COLUMNS
 from transferlib.stats import (
     DECOMPOSITION,
     Estimate,
@@ -27,7 +28,6 @@ from transferlib.stats import (
     plus,
     slope,
 )
-from transferlib.store import COLUMNS
 from transferlib.treatments import DEPTHS, Treatment, parse_treatments
 
 IMAGES = 1000

@@ -9,7 +9,6 @@ import subprocess
 import warnings
 from pathlib import Path
 
-import filelock
 import pandas as pd
 import pytest
 import torch
@@ -18,12 +17,16 @@ from small_studies import Unprivileged, invented, store_of, strays
 import transferlib
 from transferlib import store as store_module
 from transferlib.errors import TransferlibError
+from transferlib.locks import Busy
 from transferlib.nets import Conv, NetworkSpec, network
+from transferlib.records import COLUMNS, config_key
 from transferlib.stats import with_differences
-from transferlib.store import COLUMNS, Store, config_key, write_whole
+from transferlib.store import Store, write_whole
 from transferlib.study import FamilyPlan, Study
 from transferlib.train import Recipe
 from transferlib.treatments import Treatment
+
+KEY = "0123456789abcdef"
 
 # --- keys ---
 
@@ -176,17 +179,17 @@ def test_tensors_come_back_as_they_were(tmp_path):
     store = Store(tmp_path)
     tensors = {"a": torch.randn(3, 4).t(), "b": torch.tensor(7), "c": torch.zeros(0, dtype=torch.bool)}
     tensors["d"] = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    store.put_weights("k", tensors)
-    store.put_checkpoint("c", tensors, {"done_steps": 3, "members": [{"x": None}]})
-    found = store.get_weights("k")
+    store.put_weights(KEY, tensors)
+    store.put_checkpoint(KEY, tensors, {"done_steps": 3, "members": [{"x": None}]})
+    found = store.get_weights(KEY)
     assert all(torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype for name in tensors)
-    found, rest = store.get_checkpoint("c")
+    found, rest = store.get_checkpoint(KEY)
     assert rest == {"done_steps": 3, "members": [{"x": None}]}
     assert set(found) == set(tensors)
-    assert store.checkpoints() == ["c"]
-    store.drop_checkpoint("c")
-    store.drop_checkpoint("c")
-    assert (store.checkpoints(), store.get_checkpoint("c"), store.get_weights("none")) == ([], None, None)
+    assert store.checkpoints() == [KEY]
+    store.drop_checkpoint(KEY)
+    store.drop_checkpoint(KEY)
+    assert (store.checkpoints(), store.get_checkpoint(KEY), store.get_weights("0" * 16)) == ([], None, None)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 0.5, -1])
@@ -196,8 +199,11 @@ def test_a_truncated_record_is_named_set_aside_and_counts_as_missing(tmp_path, k
     path = tmp_path / "runs" / f"{key}.json"
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
-    with pytest.warns(UserWarning, match=f"damaged file .*{key}.*moved to .*damaged"):
+    with pytest.warns(UserWarning, match=f"damaged file .*{key}.*counts as missing"):
         assert store.get(key) is None
+    assert path.exists()  # reading writes nothing
+    with pytest.warns(UserWarning, match=f"damaged file .*{key}.*moved to .*damaged"):
+        store.set_aside("runs", key)
     assert not path.exists()
     assert whole.startswith((tmp_path / "damaged" / path.name).read_bytes())
     with warnings.catch_warnings():
@@ -223,13 +229,13 @@ def test_a_record_whose_configuration_was_edited_is_set_aside(tmp_path, edit):
     (tmp_path / "runs" / f"{key}.json").write_text(json.dumps(record))
     with pytest.warns(UserWarning, match=key):
         assert store.get(key) is None
-    assert (tmp_path / "damaged" / f"{key}.json").exists()
+    assert (tmp_path / "runs" / f"{key}.json").exists()
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", '{"config": 3}', "\udcff"])
 def test_a_record_that_is_other_json_is_set_aside(tmp_path, text):
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "k.json").write_bytes(text.encode(errors="surrogateescape"))
+    (tmp_path / "runs" / f"{KEY}.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.warns(UserWarning, match="damaged file"):
         assert Store(tmp_path).records() == []
 
@@ -238,15 +244,17 @@ def test_a_record_that_is_other_json_is_set_aside(tmp_path, text):
 @pytest.mark.parametrize("kind", ["weights", "checkpoints"])
 def test_truncated_tensors_are_named_set_aside_and_count_as_missing(tmp_path, kind, keep):
     store = Store(tmp_path)
-    store.put_weights("k", {"a": torch.randn(50)})
-    store.put_checkpoint("k", {"a": torch.randn(50)}, {"done_steps": 1})
-    path = tmp_path / kind / "k.safetensors"
+    store.put_weights(KEY, {"a": torch.randn(50)})
+    store.put_checkpoint(KEY, {"a": torch.randn(50)}, {"done_steps": 1})
+    path = tmp_path / kind / f"{KEY}.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
     get = store.get_weights if kind == "weights" else store.get_checkpoint
     with pytest.warns(UserWarning, match=f"damaged file .*{kind}"):
-        assert get("k") is None
-    assert (tmp_path / "damaged" / "k.safetensors").exists()
+        assert get(KEY) is None
+    with pytest.warns(UserWarning, match="moved to"):
+        store.set_aside(kind, KEY)
+    assert (tmp_path / "damaged" / f"{KEY}.safetensors").exists()
     assert not path.exists()
 
 
@@ -294,7 +302,7 @@ def test_a_full_disk_is_named_loses_nothing_and_leaves_no_stray(tmp_path, number
     with pytest.MonkeyPatch.context() as patch:
         disk = FullDisk(patch, number)
         again = old | {"top1": 0.9}
-        for write in (lambda: store.put(new), lambda: store.put(again), lambda: store.put_weights("k", {})):
+        for write in (lambda: store.put(new), lambda: store.put(again), lambda: store.put_weights(KEY, {})):
             with pytest.raises(TransferlibError, match=r"no space left in .*runs|no space left in .*weights") as error:
                 write()
             assert "make room" in str(error.value)
@@ -322,7 +330,7 @@ def test_a_disk_that_is_full_only_at_the_flush_loses_nothing(tmp_path, monkeypat
 
 def test_another_error_of_the_disk_is_not_called_a_full_one(tmp_path, monkeypatch):
     FullDisk(monkeypatch, errno.EIO)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(TransferlibError, match=f"cannot write in {tmp_path} .Input/output error."):
         write_whole(tmp_path / "file", b"new")
     assert list(tmp_path.iterdir()) == []
 
@@ -345,11 +353,11 @@ def test_a_real_full_disk_is_named_loses_nothing_and_goes_on_when_there_is_space
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * 150_000)
     with pytest.raises(TransferlibError, match="no space left"):
-        store.put_weights("k", {"a": torch.zeros(50_000)})
-    assert (store.get_weights("k"), len(store.records()), strays(small_disk)) == (None, 1, [])
+        store.put_weights(KEY, {"a": torch.zeros(50_000)})
+    assert (store.get_weights(KEY), len(store.records()), strays(small_disk)) == (None, 1, [])
     filler.unlink()
-    store.put_weights("k", {"a": torch.zeros(50_000)})
-    assert store.get_weights("k")["a"].shape == (50_000,)
+    store.put_weights(KEY, {"a": torch.zeros(50_000)})
+    assert store.get_weights(KEY)["a"].shape == (50_000,)
 
 
 def test_a_folder_without_permission_is_named(tmp_path):
@@ -360,7 +368,7 @@ def test_a_folder_without_permission_is_named(tmp_path):
     store = Store(folder)
     with Unprivileged():
         record = invented("A3B", 0.5)
-        for write in (lambda: store.put(record), lambda: store.lock("k"), lambda: store.put_weights("k", {})):
+        for write in (lambda: store.put(record), lambda: next(store.lock(KEY).gen), lambda: store.put_weights(KEY, {})):
             with pytest.raises(TransferlibError, match=r"no permission to write in .*ours.*: choose another --store"):
                 write()
     folder.chmod(0o755)
@@ -404,26 +412,25 @@ def test_a_file_that_others_write_is_whole_at_every_moment(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_lock_keeps_others_out_and_is_freed_when_its_holder_is_killed(tmp_path):
-    lock = Store(tmp_path).lock("family")
+def test_a_lock_keeps_others_out_names_its_holder_and_is_freed_when_that_is_killed(tmp_path):
+    store = Store(tmp_path)
     ready, say = os.pipe()
     child = os.fork()
     if child == 0:
-        held = Store(tmp_path).lock("family")
-        held.acquire()
-        os.write(say, b"x")
-        signal.pause()
+        with Store(tmp_path).lock(KEY):
+            os.write(say, b"x")
+            signal.pause()
     try:
         os.read(ready, 1)
-        with pytest.raises(filelock.Timeout):
-            lock.acquire(timeout=0)
-        with Store(tmp_path).lock("another").acquire(timeout=0):
+        with pytest.raises(Busy, match=f"process {child} on .*, since "), store.lock(KEY, wait=0.0):
+            pass
+        with store.lock("0" * 16, wait=0.0):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    lock.acquire(timeout=5)
-    lock.release()
+    with store.lock(KEY, wait=5.0):
+        pass
 
 
 # --- the table ---

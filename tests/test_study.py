@@ -10,11 +10,13 @@ import torch
 from small_studies import numbers, pictures, small_study, use_data_folder, weights
 
 from transferlib import study as study_module
+from transferlib.data import load
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.nets import network
+from transferlib.records import correct_images
 from transferlib.store import Store
-from transferlib.study import FamilyPlan, Stopped, Study, Trainer, class_rows, correct_images, half_of, run_study
+from transferlib.study import FamilyPlan, Stopped, Study, Trainer, class_rows, half_of, run_study
 from transferlib.train import Family, Recipe
 from transferlib.treatments import Treatment, parse_treatments
 
@@ -162,7 +164,7 @@ def test_too_few_images_are_named():
 
 
 def test_a_half_is_relabelled_and_holds_just_its_images():
-    data = study_module.load(f"folder:{pictures()}", 32)
+    data = load(f"folder:{pictures()}", 32)
     rows = class_rows(data.train.labels, [3, 1], 5, "s")
     half = half_of(data.train, [3, 1], rows, torch.device("cpu"))
     assert (len(half), half.classes, half.pixels.shape[0]) == (10, 2, 10)

@@ -124,9 +124,9 @@ def test_a_run_alone_gives_the_numbers_that_it_gives_in_its_family(spec, names):
 @pytest.mark.parametrize("names", ["A2B A6B", TUNED, "base"])
 def test_a_run_stopped_and_restored_from_disk_gives_the_same_numbers(spec, names, stop, tmp_path):
     store = Store(tmp_path)
-    store.put_checkpoint("here", *run(family_of(names, spec), stop).state())
+    store.put_checkpoint("0" * 16, *run(family_of(names, spec), stop).state())
     family = family_of(names, spec)
-    family.restore(*store.get_checkpoint("here"))
+    family.restore(*store.get_checkpoint("0" * 16))
     assert family.done_steps == stop
     assert numbers(run(family)) == numbers(run(family_of(names, spec)))
 
@@ -368,9 +368,9 @@ def test_a_family_stops_when_an_absurd_rate_has_made_every_run_diverge():
 
 def test_a_diverged_run_stays_so_after_a_restore(tmp_path):
     store = Store(tmp_path)
-    store.put_checkpoint("here", *run(poisoned("A2B A4B", SPEC, 0), 4).state())
+    store.put_checkpoint("0" * 16, *run(poisoned("A2B A4B", SPEC, 0), 4).state())
     family = family_of("A2B A4B", SPEC)
-    family.restore(*store.get_checkpoint("here"))
+    family.restore(*store.get_checkpoint("0" * 16))
     assert [member.diverged for member in family.members] == [True, False]
     assert numbers(run(family))["A4B"] == numbers(run(family_of("A4B", SPEC)))["A4B"]
 
@@ -428,9 +428,9 @@ def test_a_float16_run_restored_takes_up_its_scale(tmp_path):
     half, store = Execution(CPU.device, torch.float16), Store(tmp_path)
     family = family_of("A2B A6B", SPEC, execution=half)
     run(family, 2).members[0].scaler.update(2.0**9)
-    store.put_checkpoint("here", *family.state())
+    store.put_checkpoint("0" * 16, *family.state())
     expected = run(family)
     family = family_of("A2B A6B", SPEC, execution=half)
-    family.restore(*store.get_checkpoint("here"))
+    family.restore(*store.get_checkpoint("0" * 16))
     assert family.members[0].scaler.get_scale() == 2.0**9
     assert numbers(run(family)) == numbers(expected)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from transferlib.errors import TransferlibError
-from transferlib.store import COLUMNS
+from transferlib.records import COLUMNS
 from transferlib.treatments import Treatment
 from transferlib.widgets import (
     Explorer,

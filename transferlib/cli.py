@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -15,12 +18,14 @@ import transferlib
 from transferlib import data, doctor
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
-from transferlib.measure import check_figure_name, measure
-from transferlib.plots import save_figure
+from transferlib.measure import measure
+from transferlib.names import printable, write_csv
+from transferlib.paths import figure_path, keep_out, resolved
 from transferlib.profiles import PROFILES, profile
+from transferlib.progress import Log
 from transferlib.reporting import LineReporter
-from transferlib.store import Store
-from transferlib.study import Stopped, Study, run_study
+from transferlib.store import ENDINGS, Store
+from transferlib.study import Stopped, Study, run_study, under_way
 from transferlib.treatments import parse_treatments
 
 ABOUT = """\
@@ -42,13 +47,13 @@ examples:
   transferlib run --profile published --store runs --split random:0 --target B --treatments A3B+
   transferlib results --store runs --csv runs.csv
   transferlib plot --store runs --figure 2 --out figure2.svg
-  transferlib measure --source tiny-imagenet --target folder:PATH --store mine --out curves.png
+  transferlib measure --source tiny-imagenet --target folder:PATH --store measured --out curves.png
 """
 
 
 def _run(args: argparse.Namespace) -> None:
     studies = _studies(args)
-    with _interrupt_stops() as stop:
+    with _signals_stop(args) as stop:
         for study in studies:
             table = run_study(
                 study,
@@ -59,25 +64,40 @@ def _run(args: argparse.Namespace) -> None:
                 report=LineReporter(),
                 stop=stop,
             )
-            print(_summary(study, len(table), (table["status"] != "ok").sum()))
-    print(f"done: `transferlib results --store {args.store}` lists the runs, `transferlib plot` draws them")
+            _say(_summary(study, len(table), (table["status"] != "ok").sum()))
+    _say(f"done: `transferlib results --store {args.store}` lists the runs, `transferlib plot` draws them")
+
+
+def _say(text: str) -> None:
+    """Print what no training may be stopped by: a full log loses the line."""
+    Log(sys.stdout).write(f"{printable(text)}\n")
 
 
 @contextmanager
-def _interrupt_stops() -> Iterator[threading.Event]:
-    """The first Ctrl-C stops after the step, with a checkpoint; a second one at once."""
+def _signals_stop(args: argparse.Namespace) -> Iterator[threading.Event]:
+    """The first Ctrl-C, SIGTERM or SIGHUP stops after the step, with a checkpoint; a second one at once.
+
+    Batch systems and Colab send SIGTERM, a lost line SIGHUP, unless ``nohup`` has asked to ignore it.
+    """
     stop = threading.Event()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {n: how for n, how in before.items() if n != getattr(signal, "SIGHUP", None) or how != signal.SIG_IGN}
 
-    def stop_soon(*_: object) -> None:
+    def stop_soon(number: int, _: object) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+        args.stopped_by = number
+        for again in before:
+            signal.signal(again, signal.default_int_handler if again == signal.SIGINT else signal.SIG_DFL)
+        Log().write("\nstopping after this step; Ctrl-C again stops at once\n")
 
-    before = signal.signal(signal.SIGINT, stop_soon)
+    for number in before:
+        signal.signal(number, stop_soon)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, how in before.items():
+            signal.signal(number, how)
 
 
 def _studies(args: argparse.Namespace) -> tuple[Study, ...]:
@@ -111,35 +131,55 @@ def _status(args: argparse.Namespace) -> None:
             f"  {dataset} {resolution} px, {net}, {epochs} epochs{fewer}, {split}, target {target}: "
             f"{family}{depths}" + (f" ({', '.join(odd)})" if odd else "")
         )
-    for name in store.checkpoints():
-        found = store.get_checkpoint(name)
-        if found:
-            print(f"  under way: {found[1]['plan']}, {found[1]['done_steps']} of {found[1]['total_steps']} steps")
+    for line in under_way(store):
+        print(f"  under way: {line}")
 
 
 def _results(args: argparse.Namespace) -> None:
-    table = Store(args.store).table()
-    if args.csv:
-        table.to_csv(args.csv, index=False)
-    if args.parquet:
-        table.to_parquet(args.parquet, index=False)
-    if not (args.csv or args.parquet):
+    store = Store(args.store)
+    csv, parquet = (_output(path, _files_of(store)) for path in (args.csv, args.parquet))
+    table = store.table()
+    if csv:
+        write_csv(table, csv)
+    if parquet:
+        table.to_parquet(parquet, index=False)
+    if not (csv or parquet):
         shown = table.drop(columns=["best_top1", "images_per_class", "recipe", "device"])
         print(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
 
 
+def _output(path: Path | None, inputs: Iterable[Path]) -> Path | None:
+    """Where a file is to be written, found out before anything dear is done."""
+    if path is None:
+        return None
+    path = resolved(path)
+    keep_out(path, inputs)
+    if not path.parent.is_dir():
+        raise TransferlibError(f"no folder {path.parent} for {path.name}: make it first")
+    if path.is_dir():
+        raise TransferlibError(f"{path} is a folder: expected the name of a file in it")
+    return path
+
+
+def _files_of(store: Store) -> list[Path]:
+    """The folders of a store's own files, beside which a table may lie, but not among them."""
+    return [store.folder / kind for kind in ENDINGS]
+
+
 def _plot(args: argparse.Namespace) -> None:
-    save_figure(Store(args.store).table(), args.figure, args.out)
+    from transferlib.plots import save_figure
+
+    store = Store(args.store)
+    out = _output(figure_path(args.out), _files_of(store))
+    save_figure(store.table(), args.figure, out)
     print(args.out)
 
 
 def _measure(args: argparse.Namespace) -> None:
-    if args.out:
-        check_figure_name(args.out)  # before the training, not after it
-    for path in filter(None, (args.out, args.csv)):
-        if not Path(path).parent.is_dir():
-            raise TransferlibError(f"no folder {Path(path).parent} for {Path(path).name}: make it first")
-    with _interrupt_stops() as stop:
+    inputs = data.input_folders(args.source, args.target)
+    out = _output(figure_path(args.out) if args.out else None, inputs)
+    csv = _output(args.csv, inputs)
+    with _signals_stop(args) as stop:
         measured = measure(
             args.source,
             args.target,
@@ -150,11 +190,13 @@ def _measure(args: argparse.Namespace) -> None:
             report=LineReporter(),
             stop=stop,
         )
-    print(measured)
-    if args.out:
-        measured.save_figure(args.out)
-    if args.csv:
-        measured.table.to_csv(args.csv, index=False)
+    if csv:  # what is cheap comes before what may fail
+        write_csv(measured.table, csv)
+    try:
+        print(measured, flush=True)
+    finally:
+        if out:
+            measured.save_figure(out)
 
 
 def _data(args: argparse.Namespace) -> None:
@@ -168,9 +210,9 @@ def _data(args: argparse.Namespace) -> None:
         print(data.fetch(args.name))
         return
     found = data.check(args.name)
-    print(found)
+    print(found, flush=True)
     if found.damaged:
-        raise TransferlibError(f"{args.name}: {len(found.damaged)} damaged files, named above: replace them")
+        raise TransferlibError(f"{found.name}: {len(found.damaged)} damaged files, named above: replace them")
 
 
 def _doctor(args: argparse.Namespace) -> None:
@@ -277,24 +319,76 @@ def _add_measure(commands: argparse._SubParsersAction) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 2 for what a user can mend, 130 after Ctrl-C."""
+    """Run a command; returns the exit code: 0, 2 for what a user can mend, 128 and its number after a signal."""
+    _prepare_streams()
     args = _parser().parse_args(argv)
-    try:
-        args.call(args)
-    except Stopped as stopped:
-        print(f"\n{stopped}; the same command goes on from here", file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print("\nstopped; what was finished is kept, and the same command goes on", file=sys.stderr)
-        return 130
-    except TransferlibError as error:
-        if args.debug:
-            raise
-        print(f"transferlib: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a file that can't be read or written, named by the system
-        if args.debug:
-            raise
-        print(f"transferlib: {error.filename or args.command}: {error.strerror or error}", file=sys.stderr)
-        return 2
+    with warnings.catch_warnings():
+        warnings.showwarning = _one_line
+        try:
+            args.call(args)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:  # `results | head` has seen enough
+            _give_up_output()
+            return 128 + 13
+        except (Stopped, KeyboardInterrupt) as stopped:
+            kept = str(stopped) or "stopped; what was finished is kept"
+            _tell(f"{kept}; the same command goes on from here")
+            return 128 + getattr(args, "stopped_by", signal.SIGINT)
+        except Exception as error:
+            words = _words(error, args.command)
+            if args.debug or words is None:
+                raise
+            _give_up_output()
+            _tell(f"transferlib: {printable(words)}")
+            return 2
     return 0
+
+
+def _words(error: Exception, command: str) -> str | None:
+    """An error in one line, None for one that no user can mend."""
+    if isinstance(error, TransferlibError):
+        return str(error)
+    if isinstance(error, OSError):  # a file that can't be read or written, named by the system
+        return f"{error.filename or command}: {error.strerror or error}"
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is not installed: pip install {error.name}"
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return f"{command}: not enough memory: close other programs, or choose something smaller"
+    return None
+
+
+def _tell(text: str) -> None:
+    log = Log()
+    log.write(("\r\x1b[K" if log.isatty() else "") + f"{text}\n")  # over the live line
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
+    """Show a warning as people read it, without the place in the code."""
+    _tell(f"transferlib: note: {printable(str(message))}")
+
+
+def _prepare_streams() -> None:
+    """Make sure that every name can be shown, and that no file is opened where a closed stream was."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if "matplotlib" not in sys.modules:  # a notebook's setting, inherited by its shell, can't draw here
+        os.environ["MPLBACKEND"] = "agg"
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
+def _give_up_output() -> None:
+    """Let nothing be written at the interpreter's end to an output that could not take it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (OSError, ValueError, AttributeError):
+            return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +32,19 @@ class Execution:
     def autocast(self) -> torch.autocast:
         """The context in which forward passes run."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    @contextmanager
+    def compile_errors(self) -> Iterator[None]:
+        """Say in one line that ``torch.compile`` can't be used here; most often a compiler is missing."""
+        try:
+            yield
+        except Exception as error:
+            if not (self.compiled and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))):
+                raise
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise TransferlibError(
+                f"torch.compile fails here ({reason[0]}): install a C++ compiler such as g++, or leave --compile out"
+            ) from error
 
     def __str__(self) -> str:
         name = {dtype: name for name, dtype in _DTYPES.items()}[self.dtype]

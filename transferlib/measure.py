@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
-from transferlib.data import Dataset, load, shapes
-from transferlib.data.folders import path_of
+from transferlib.data import FOLDER, Dataset, input_folders, named, shapes
+from transferlib.data.snapshots import changed, forget, recorded_name, snapshot
 from transferlib.errors import TransferlibError
+from transferlib.execution import execution
+from transferlib.names import printable
 from transferlib.nets import LAYERS, network
-from transferlib.plots import MEANING, NUDGE, STYLE
+from transferlib.paths import keep_apart, keep_out, resolved
+from transferlib.records import correct_images
 from transferlib.stats import Estimate
 from transferlib.store import Store
-from transferlib.study import Reporter, Study, correct_images, data_version, recorded_name, run_study
+from transferlib.study import Reporter, Study, Trainer, study_table
 from transferlib.train import Recipe
-from transferlib.treatments import DEPTHS, Treatment, parse_treatments
+from transferlib.treatments import Treatment, parse_treatments
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BASE = Treatment("base")
 COPIES = parse_treatments("AnB,AnB+")
@@ -78,28 +80,46 @@ def measure(
         TransferlibError: for data that can't be measured, in one line.
         Stopped: after ``stop`` was set.
     """
+    source, target = named(source), named(target)
     _differ(source, target)
     if seeds is not None and seeds < 1:
         raise TransferlibError(f"expected at least 1 seed, got {seeds}")
-    data_version.cache_clear()  # the folders may have changed since this process read them last
-    notes: list[str] = []
-    opened = [_open(name, notes) for name in (source, target)]
+    store = store if isinstance(store, Store) else Store(store)
+    inputs = input_folders(source, target)
+    keep_apart(store.folder, inputs)
+    chosen = execution(device)
+    forget()  # the folders may have changed since this process read them last
+    opened = [_open(name) for name in (source, target)]
+    notes = [
+        f"{label}: {finding}"
+        for label, data in zip(labels(source, target), opened, strict=True)
+        for finding in data.findings
+    ]
     notes += [*_overlap(*opened), *_few_tests(opened[1])]
     study = study_of((source, target), [len(data.train.labels) for data in opened], seeds, epochs)
     for note in notes:
         report("note", note)
-    store = store if isinstance(store, Store) else Store(store)
-    runs, longer = (
-        _correct(store, run_study(part, store, device=device, report=report, stop=stop))
-        for part in (study, twice_as_long(study))
-    )
-    about = [
-        f"{role:<8}{_counts(name, data)}" for role, name, data in zip(ROLES, (source, target), opened, strict=True)
-    ]
-    if note := _know_nothing(runs):
-        notes.append(note)
+    trainer = Trainer(store, chosen, report, stop=stop or threading.Event())
+    runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
+    later = [*_know_nothing(runs), *_changed(study)]
+    for note in later:
         report("note", note)
-    return Measurement(runs, longer, "\n".join([*about, _how(study)]), tuple(notes))
+    counts = zip(ROLES, labels(source, target), opened, strict=True)
+    about = [f"{role:<8}{_counts(label, data)}" for role, label, data in counts]
+    return Measurement(runs, longer, "\n".join([*about, _how(study)]), (*notes, *later), tuple(inputs))
+
+
+def labels(source: str, target: str) -> tuple[str, str]:
+    """What the two data sets are called: their own names, and as much of their paths as tells them apart."""
+    names = [
+        [*Path(name.removeprefix(FOLDER)).parts] if name.startswith(FOLDER) else [name] for name in (source, target)
+    ]
+    parts = 1
+    while names[0][-parts:] == names[1][-parts:]:
+        parts += 1
+    said = ["/".join(name[-parts:]) for name in names]
+    folders = [FOLDER * name.startswith(FOLDER) for name in (source, target)]
+    return tuple(printable(folder + name) for folder, name in zip(folders, said, strict=True))
 
 
 def study_of(names: tuple[str, str], images: Sequence[int], seeds: int | None, epochs: int | None) -> Study:
@@ -133,25 +153,31 @@ def recipe_for(images: int, epochs: int | None = None) -> Recipe:
     )
 
 
-def _correct(store: Store, table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(correct=[correct_images(store.get(key)) for key in table["key"]])
+def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
+    trainer.run(study)
+    table = study_table(study, trainer.store)
+    return table.assign(correct=[correct_images(trainer.store.get(key)) for key in table["key"]])
 
 
 def _differ(source: str, target: str) -> None:
-    same = source == target
-    if source.startswith("folder:") and target.startswith("folder:"):
-        same = len({path_of(name.removeprefix("folder:")) for name in (source, target)}) == 1
-    if same:
+    if named(source) == named(target):
         raise TransferlibError(f"source and target are both {source}: expected two different data sets")
 
 
-def _open(name: str, notes: list[str]) -> Dataset:
-    """Open a data set at the networks' resolution; what it warns of becomes a note."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        opened = load(name, network("alexnet32-tiny").resolution, progress=sys.stderr.isatty())
-    notes += [str(warning.message) for warning in caught]
-    return opened
+def _open(name: str) -> Dataset:
+    """Open a data set at the networks' resolution; what is odd about it is among its findings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return snapshot(name, network("alexnet32-tiny").resolution, None).dataset
+
+
+def _changed(study: Study) -> list[str]:
+    """Notes of folders that have changed since they were read."""
+    return [
+        f"{recorded_name(name)} has changed since it was read: what is measured is what it held before"
+        for name in study.datasets()
+        if changed(name)
+    ]
 
 
 def _overlap(source: Dataset, target: Dataset) -> list[str]:
@@ -173,16 +199,16 @@ def _shared(pictures: np.ndarray, others: np.ndarray) -> int:
     return sum(hash(pixels.tobytes()) in known for pixels in others)
 
 
-def _know_nothing(runs: pd.DataFrame) -> str:
+def _know_nothing(runs: pd.DataFrame) -> list[str]:
     """A note where the source's own bases did no better than guessing."""
     bases = runs[runs["target"] == "A"]
     poor = int((bases["status"] != "ok").sum())
     if not poor:
-        return ""
-    return (
+        return []
+    return [
         f"the source's base did no better than guessing in {poor} of {len(bases)} trainings (top-1 "
         f"{100 * bases['top1'].mean():.1f} %): what is copied from it is hardly more than random layers"
-    )
+    ]
 
 
 def _few_tests(target: Dataset) -> list[str]:
@@ -195,9 +221,9 @@ def _few_tests(target: Dataset) -> list[str]:
     ]
 
 
-def _counts(name: str, data: Dataset) -> str:
+def _counts(label: str, data: Dataset) -> str:
     counts = f"{len(data.train.labels)} training and {len(data.val.labels)} test pictures"
-    return f"{recorded_name(name)}: {len(data.classes)} classes, {counts}"
+    return f"{label}: {len(data.classes)} classes, {counts}"
 
 
 def _how(study: Study) -> str:
@@ -468,12 +494,14 @@ class Measurement:
         longer: the same of the bases that were trained twice as long.
         about: the data, the network and the training, in lines.
         notes: what is wrong with the data, a line each.
+        inputs: the folders of a user's own that were measured.
     """
 
     runs: pd.DataFrame = field(repr=False)
     longer: pd.DataFrame = field(repr=False)
     about: str
     notes: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -495,35 +523,24 @@ class Measurement:
 
     def figure(self) -> Figure:
         """Accuracy (left) and its difference from the base (right) against n, with 95 % intervals."""
-        figure = Figure(figsize=(10.0, 4.4), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        table = self.table
-        _panel(left, table, "accuracy", "top-1 accuracy on the target (%)")
-        _panel(right, table, "difference", "top-1 minus base (points)")
-        left.legend(fontsize=8, framealpha=0.8, edgecolor="none")
-        figure.suptitle(self.about, fontsize=9, x=0.01, ha="left")
-        return figure
+        from transferlib.plots import figure_measured  # a measurement without a picture needs no plotting
 
-    def save_figure(self, path: Path) -> None:
-        """Draw the figure into a PNG or SVG file; the same runs give the same bytes."""
-        svg = check_figure_name(path).suffix == ".svg"
-        with matplotlib.rc_context({"svg.hashsalt": "transferlib"}):
-            self.figure().savefig(path, dpi=150, metadata={"Date": None} if svg else {})
+        return figure_measured(self.table, self.about)
+
+    def save_figure(self, path: Path | str) -> None:
+        """Draw the figure into a PNG or SVG file; the same runs give the same bytes.
+
+        Raises:
+            TransferlibError: for a file of another ending, or one in a folder that was measured.
+        """
+        from transferlib.plots import write_figure
+
+        keep_out(resolved(path), self.inputs)
+        write_figure(self.figure(), path)
 
     def __str__(self) -> str:
         notes = [f"note: {note}" for note in self.notes]
         return "\n".join([self.about, *notes, "", _listing(self.table), "", self.recommendation])
-
-
-def check_figure_name(path: Path) -> Path:
-    """The path, if it ends as a figure's must.
-
-    Raises:
-        TransferlibError: for another ending.
-    """
-    if path.suffix not in (".png", ".svg"):
-        raise TransferlibError(f"expected a .png or .svg file, got {path.name}")
-    return path
 
 
 def _row(scores: Scores, treatment: Treatment) -> dict[str, object]:
@@ -552,22 +569,6 @@ def _listing(table: pd.DataFrame) -> str:
         chance = f"   at chance in {row.at_chance} of {row.seeds}" if row.at_chance else ""
         lines.append(f"{row.treatment:<6}{right:<22}{effect if row.family != 'base' else '':<22}{chance}".rstrip())
     return "\n".join(lines)
-
-
-def _panel(ax: Axes, table: pd.DataFrame, column: str, label: str) -> None:
-    base = table.loc[table["family"] == "base"].iloc[0]
-    ax.axhline(base[column], color=STYLE["base"][0], linewidth=1, linestyle=":", label=MEANING["base"])
-    ax.axhspan(base[f"{column}_low"], base[f"{column}_high"], color=STYLE["base"][0], alpha=0.08, linewidth=0)
-    for name in ("AnB", "AnB+"):
-        rows, (colour, marker) = table[table["family"] == name], STYLE[name]
-        bars = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
-        words = MEANING[name].replace("the other half's", "the source's")
-        ax.errorbar(rows["n"] + NUDGE[name], rows[column], bars, color=colour, marker=marker, capsize=3, label=words)
-    ax.set_xticks(list(DEPTHS))
-    ax.set_xlabel("n: layers copied")
-    ax.set_ylabel(label)
-    ax.grid(axis="y", alpha=0.3)
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 # --- an example ---

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pandas as pd
 
-from transferlib.store import COLUMNS
+from transferlib.records import COLUMNS
 from transferlib.treatments import Treatment
 
 CITATION = "Yosinski et al. 2014"

@@ -7,6 +7,7 @@ One colour and one marker per treatment throughout the book. Every panel draws t
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 
 from transferlib import paper
 from transferlib.errors import TransferlibError
+from transferlib.paths import figure_path
 from transferlib.stats import PLACE, comparable, curves, decomposition, family_names, with_differences
 from transferlib.treatments import DEPTHS
 
@@ -122,7 +124,7 @@ def figure_2(table: pd.DataFrame) -> Figure:
         ax.set_ylabel("top-1 accuracy (%)")
     top.legend(fontsize=8, framealpha=0.8, edgecolor="none")
     bottom.set_xlabel("n: layers copied; layers n + 1 to 8 start anew")
-    top.set_title(note, fontsize=9, loc="left")
+    top.set_title(note, fontsize=9, loc="left", parse_math=False)  # a folder may be called $1
     return figure
 
 
@@ -166,7 +168,7 @@ def figure_3(table: pd.DataFrame) -> Figure:
     _random_filters(axes[1], table)
     bottom = _merged(figure, axes[2:])
     _losses(bottom, table, dissimilar, frozen)
-    figure.suptitle(note, fontsize=9, x=0.01, ha="left")
+    figure.suptitle(note, fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
 
 
@@ -268,7 +270,7 @@ def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float 
 def _draw(ax: Axes, panel: Panel, table: pd.DataFrame, title: str) -> None:
     ax.grid(axis="y", alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_title(title, fontsize=9, loc="left")
+    ax.set_title(title, fontsize=9, loc="left", parse_math=False)
     panel(ax, table)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize=8, framealpha=0.8, edgecolor="none", handlelength=3.0)  # long enough to show a dash
@@ -529,20 +531,68 @@ def _width(figure: Figure) -> int:
 
 
 def _rendered(figure: Figure, kind: str) -> bytes:
+    """A figure as PNG or SVG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "transferlib"}):
+    with matplotlib.rc_context({"svg.hashsalt": "transferlib"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another script: its box is seen
         figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
     return buffer.getvalue()
 
 
-def save_figure(table: pd.DataFrame, number: int, path: Path) -> None:
-    """Draw figure 2 or 3 into a PNG or SVG file; the same runs give the same bytes.
+def save_figure(table: pd.DataFrame, number: int, path: Path | str) -> None:
+    """Draw the paper's figure 2 or 3 into a file.
+
+    Args:
+        table: rows of ``Store.table``.
+        number: of the figure, 2 or 3.
+        path: ends in ``.png`` or ``.svg``; the same table gives the same bytes.
 
     Raises:
-        TransferlibError: for another number or kind of file.
+        TransferlibError: for another number or ending, or a table that lacks what the figure shows.
     """
     if number not in FIGURES:
         raise TransferlibError(f"expected figure 2 or 3, got {number}")
-    if path.suffix not in (".png", ".svg"):
-        raise TransferlibError(f"expected a .png or .svg file, got {path.name}")
-    path.write_bytes(_rendered(FIGURES[number](table), path.suffix[1:]))
+    path = figure_path(path)
+    write_figure(FIGURES[number](table), path)
+
+
+def write_figure(figure: Figure, path: Path | str) -> None:
+    """Write a figure into a PNG or SVG file.
+
+    Raises:
+        TransferlibError: for another ending.
+    """
+    path = figure_path(path)
+    path.write_bytes(_rendered(figure, path.suffix[1:]))
+
+
+def figure_measured(table: pd.DataFrame, about: str) -> Figure:
+    """What a user's own measurement gave: accuracy (left) and its difference from the base (right) against n.
+
+    Args:
+        table: as ``Measurement.table``.
+        about: the title: the data, the network and the training, in lines.
+    """
+    figure = Figure(figsize=(10.0, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _measured(left, table, "accuracy", "top-1 accuracy on the target (%)")
+    _measured(right, table, "difference", "top-1 minus base (points)")
+    left.legend(fontsize=8, framealpha=0.8, edgecolor="none")
+    figure.suptitle(about, fontsize=9, x=0.01, ha="left", parse_math=False)
+    return figure
+
+
+def _measured(ax: Axes, table: pd.DataFrame, column: str, label: str) -> None:
+    base = table.loc[table["family"] == "base"].iloc[0]
+    ax.axhline(base[column], color=STYLE["base"][0], linewidth=1, linestyle=":", label=MEANING["base"])
+    ax.axhspan(base[f"{column}_low"], base[f"{column}_high"], color=STYLE["base"][0], alpha=0.08, linewidth=0)
+    for name in ("AnB", "AnB+"):
+        rows, (colour, marker) = table[table["family"] == name], STYLE[name]
+        bars = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
+        words = MEANING[name].replace("the other half's", "the source's")
+        ax.errorbar(rows["n"] + NUDGE[name], rows[column], bars, color=colour, marker=marker, capsize=3, label=words)
+    ax.set_xticks(list(DEPTHS))
+    ax.set_xlabel("n: layers copied")
+    ax.set_ylabel(label)
+    ax.grid(axis="y", alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)

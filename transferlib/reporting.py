@@ -2,55 +2,65 @@
 
 from __future__ import annotations
 
-import sys
+import os
 import time
 from dataclasses import dataclass, field
-from typing import TextIO
 
+from transferlib.names import printable
+from transferlib.progress import LOG_SECONDS, Log, clock
 from transferlib.study import Progress
 
 LIVE_SECONDS = 0.5
-LOG_SECONDS = 30.0
 
 
-def clock(seconds: float) -> str:
-    """A duration as ``1:02:03`` or ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def progress_line(progress: Progress, width: int | None = None) -> str:
+    """One line: the family, how far it is, the time left, its speed; what a terminal has no room for is left out.
 
-
-def progress_line(progress: Progress) -> str:
-    """One line: the family, how far it is, its speed and the time left."""
+    Args:
+        progress: of the family.
+        width: of the terminal in characters; without end by default.
+    """
     runs = len(progress.plan.treatments)
-    return (
-        f"{progress.plan!s:<34} {runs} run{'s' * (runs > 1):<1}  {progress.done:>6}/{progress.total} steps  "
-        f"{progress.images_per_second:>7,.0f} images/s  {clock(progress.seconds_left):>7} left"
-    )
+    parts = {
+        "family": f"{progress.plan!s:<34}",
+        "runs": f"{runs} run{'s' * (runs > 1):<1}",
+        "steps": f"{progress.done:>6}/{progress.total} steps",
+        "speed": f"{progress.images_per_second:>7,.0f} images/s",
+        "left": f"{clock(progress.seconds_left):>7} left",
+    }
+    for dropped in ("runs", "speed", "family"):
+        if width is not None and len("  ".join(parts.values())) > width:
+            del parts[dropped]
+    return "  ".join(parts.values())[:width]
 
 
 @dataclass
 class LineReporter:
-    """A reporter for ``run_study`` that writes to a stream, the standard error by default."""
+    """A reporter for ``run_study`` that writes to a log, the standard error by default."""
 
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    log: Log = field(default_factory=Log)
     _last: float = 0.0
 
     def __call__(self, event: str, detail: object) -> None:
         """Write an event, if it is time to."""
         if event == "note":
-            self._write(str(detail), live=False)
+            self._write(printable(str(detail)), live=False)
         elif isinstance(detail, Progress):
             self._progress(detail)
 
     def _progress(self, progress: Progress) -> None:
-        live, now = self.stream.isatty(), time.monotonic()
+        live, now = self.log.isatty(), time.monotonic()
         finished = progress.done == progress.total
         if finished or now - self._last >= (LIVE_SECONDS if live else LOG_SECONDS):
             self._last = now
-            self._write(progress_line(progress), live=live and not finished)
+            self._write(progress_line(progress, self._width() if live else None), live=live and not finished)
+
+    def _width(self) -> int:
+        try:
+            return max(os.get_terminal_size(self.log.fileno()).columns - 1, 20)  # the last column would wrap
+        except (OSError, ValueError, AttributeError):
+            return 79
 
     def _write(self, line: str, live: bool) -> None:
-        start = "\r\x1b[K" if self.stream.isatty() else ""
-        self.stream.write(start + line + ("" if live else "\n"))
-        self.stream.flush()
+        start = "\r\x1b[K" if self.log.isatty() else ""
+        self.log.write(start + line + ("" if live else "\n"))

@@ -18,11 +18,13 @@ from transferlib.doctor import profile_seconds
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.nets import AlexNet, network
+from transferlib.paths import resolved
 from transferlib.profiles import Profile, profile
+from transferlib.records import correct_images
 from transferlib.splits import Split, make_split
 from transferlib.stats import PLACE, Estimate, Weights, contrast, difference, estimate, family_names
 from transferlib.store import Store
-from transferlib.study import FamilyPlan, Study, correct_images, run_study
+from transferlib.study import FamilyPlan, Study, run_study
 from transferlib.treatments import Treatment, parse_treatments
 
 PUBLISHED = "published"
@@ -63,10 +65,11 @@ class Results:
             TransferlibError: where its weights do not lie in the store.
         """
         plan = FamilyPlan(self.profile.studies[0], split, 0, half, (Treatment("base"),))
-        weights = self.store.get_weights(plan.run_keys[0]) or self.store.get_shipped(plan.run_keys[0])
+        net = AlexNet(network(plan.study.network), classes=len(self.split(split).half(half)))
+        key, like = plan.run_keys[0], net.state_dict()
+        weights = self.store.get_weights(key, like) or self.store.get_shipped(key, like)
         if weights is None:
             raise TransferlibError(f"no weights of {plan} in {self.store.folder}: train it with `transferlib run`")
-        net = AlexNet(network(plan.study.network), classes=weights["layers.7.fc.weight"].shape[0])
         net.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         return net.eval()
 
@@ -152,7 +155,7 @@ def _table(store: Store, studies: tuple[Study, ...]) -> pd.DataFrame:
 def own_store(name: str) -> Path:
     """Where a profile's runs are kept: in TRANSFERLIB_STORE, else in the user's cache folder."""
     chosen = os.environ.get("TRANSFERLIB_STORE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("transferlib") / "stores" / name
+    return resolved(chosen) if chosen else platformdirs.user_cache_path("transferlib") / "stores" / name
 
 
 def published_store() -> Path:

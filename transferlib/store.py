@@ -2,7 +2,9 @@
 
 ``runs/KEY.json`` is a finished run, ``weights/KEY.safetensors`` a base's weights, ``shipped/`` some of them in half
 precision, ``checkpoints/`` the training under way, ``locks/`` who trains what, ``damaged/`` files that could not be
-read. Each file is written beside, flushed and renamed, so none is ever half there; no pickle is ever loaded.
+read. Each file is written beside, flushed and renamed, so none is ever half there; each has a digest of its content;
+no pickle is ever loaded. Reading writes nothing: a damaged file is named, counts as missing, and is set aside by the
+training that makes it anew.
 """
 
 from __future__ import annotations
@@ -11,54 +13,57 @@ import errno
 import hashlib
 import json
 import os
+import re
+import stat
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import pandas as pd
-from filelock import FileLock
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
+from transferlib import locks
 from transferlib.errors import TransferlibError
-from transferlib.treatments import FAMILIES, Treatment
+from transferlib.names import printable
+from transferlib.paths import resolved
+from transferlib.records import COLUMNS, as_json, as_row, canonical, config_key, from_json
+from transferlib.treatments import FAMILIES
 
-COLUMNS = [
-    *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
-    *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "status", "seconds", "device"),
-]
-RECORDED = ("top1", "best_top1", "status", "seconds", "device")  # of a record, beside its configuration
-Config = dict[str, object]
-
-
-def config_key(config: Config) -> str:
-    """The hash of a run's configuration, 16 hexadecimal digits: its name in the store."""
-    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+Kind = Literal["runs", "weights", "shipped", "checkpoints"]
+ENDINGS = {"runs": ".json", "weights": ".safetensors", "shipped": ".safetensors", "checkpoints": ".safetensors"}
+DIGESTED = "sha256 and json"  # the entry of a tensor file's metadata
+KEY = re.compile("[0-9a-f]{16}")
+MENDS = {
+    errno.ENOSPC: "no space left in {folder}: make room and start again; what is finished is kept",
+    errno.EDQUOT: "no space left in {folder}: make room and start again; what is finished is kept",
+    errno.EACCES: "no permission to write in {folder}: choose another --store",
+    errno.EPERM: "no permission to write in {folder}: choose another --store",
+    errno.EROFS: "{folder} can only be read: choose another --store",
+}
+Found = TypeVar("Found")
 
 
 @contextmanager
 def _named_errors(folder: Path) -> Iterator[None]:
+    """Say of an error while writing in which folder it was, and what to do."""
     try:
         yield
-    except PermissionError as error:
-        raise TransferlibError(f"no permission to write in {folder}: choose another --store") from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise TransferlibError(
-            f"no space left in {folder}: make room and start again; what is finished is kept"
-        ) from error
+        otherwise = "cannot write in {folder} ({why}): mend that and start again; what is finished is kept"
+        why = error.strerror or str(error)
+        raise TransferlibError(MENDS.get(error.errno, otherwise).format(folder=folder, why=why)) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is either absent (or as before) or whole, whenever the process is killed.
 
     Raises:
-        TransferlibError: where the disk is full or the folder may not be written.
+        TransferlibError: where the disk is full, fails, or the folder may not be written.
     """
     with _named_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,9 +74,49 @@ def write_whole(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
+            _flush_folder(path.parent)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
             raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last: it is written with its folder."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows flushes no folders
+        return
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems flush no folders either
+            raise
+    finally:
+        os.close(number)
+
+
+def read_file(path: Path) -> bytes | None:
+    """The bytes of a file, read at once, or None where there is none.
+
+    Raises:
+        ValueError: where something else lies there, such as a folder or a pipe.
+        TransferlibError: where the disk fails or does not permit it.
+    """
+    try:
+        # a pipe is opened at once, and not waited for
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(number, "rb") as file:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise ValueError("it is no file")
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError as error:
+        raise ValueError("it is no file") from error
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # links in a circle, a socket
+            raise ValueError(f"it is no file ({error.strerror})") from error
+        raise TransferlibError(f"cannot read {path} ({error.strerror}): mend that and start again") from error
 
 
 class Store:
@@ -82,47 +127,46 @@ class Store:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = resolved(folder)
+        self._told: set[str] = set()
 
-    def lock(self, name: str) -> FileLock:
-        """The lock of one family's training; the system frees it when its holder dies."""
-        with _named_errors(self.folder):
-            (self.folder / "locks").mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder / "locks" / f"{name}.lock")
+    @contextmanager
+    def lock(self, name: str, wait: float | None = None, tell: Callable[[str], None] = warnings.warn) -> Iterator[None]:
+        """Hold the lock of one family's training; see ``locks.held``."""
+        with ExitStack() as held:
+            with _named_errors(self.folder):
+                (self.folder / "locks").mkdir(parents=True, exist_ok=True)
+                held.enter_context(locks.held(self.folder / "locks" / f"{_checked(name)}.lock", wait, tell))
+            yield
 
     # finished runs
 
     def get(self, key: str) -> dict | None:
-        """A finished run's record, or None; a damaged file is set aside, named in a warning, and counts as missing."""
-        path = self.folder / "runs" / f"{key}.json"
-        try:
-            record = json.loads(path.read_bytes())
-            if config_key(record["config"]) != key:
-                raise ValueError("its name is not the hash of its configuration")
-            if lacking := [name for name in RECORDED if name not in record]:
-                raise ValueError(f"it lacks {', '.join(lacking)}")
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            self._set_aside(path, error)
-            return None
-        return record
+        """A finished run's record, or None; a damaged one is named in a warning, and counts as missing."""
+        return self._read("runs", key, lambda content: from_json(content, key))
 
     def put(self, record: dict) -> str:
         """Keep a finished run; returns its key."""
         key = config_key(record["config"])
-        write_whole(self.folder / "runs" / f"{key}.json", json.dumps(record, indent=1, allow_nan=False).encode())
+        write_whole(self.path("runs", key), as_json(record))
         return key
 
     def records(self) -> list[dict]:
-        """All finished runs."""
+        """All finished runs; what can't be read is named in a warning."""
         self._must_exist()
-        found = [self.get(path.stem) for path in sorted((self.folder / "runs").glob("[!.]*.json"))]
+        found = [self._get_or_tell(name) for name in self._names("runs")]
         return [record for record in found if record]
+
+    def _get_or_tell(self, key: str) -> dict | None:
+        try:
+            return self.get(key)
+        except TransferlibError as error:  # of the disk: the others are not blocked by it
+            self._tell(str(error))
+            return None
 
     def table(self) -> pd.DataFrame:
         """One row per finished run, with the columns ``COLUMNS``, ordered by study and treatment."""
-        rows = [_row(record) for record in self.records()]
+        rows = [as_row(record) for record in self.records()]
         order = ["dataset", "resolution", "network", "epochs", "split", "target", "seed", "kind", "fine_tuned", "n"]
         return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True, key=_rank)
 
@@ -130,106 +174,196 @@ class Store:
 
     def put_weights(self, key: str, tensors: dict[str, Tensor]) -> None:
         """Keep a network's weights under its run's key."""
-        self._put_tensors(self.folder / "weights" / f"{key}.safetensors", tensors, {})
+        self._put_tensors(self.path("weights", key), tensors, {"key": key})
 
-    def get_weights(self, key: str) -> dict[str, Tensor] | None:
-        """A run's weights on the CPU, or None where they are missing or damaged."""
-        found = self._get_tensors(self.folder / "weights" / f"{key}.safetensors")
-        return found and found[0]
+    def get_weights(self, key: str, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor] | None:
+        """A run's weights on the CPU, or None where they are missing or damaged.
+
+        Args:
+            like: the state of the network that they are for; weights of another one count as damaged.
+        """
+        return self._weights("weights", key, like)
 
     def ship(self, key: str, about: dict) -> Path:
         """Keep a run's weights in half precision too, to travel with the book; ``about`` goes with them."""
         weights = self.get_weights(key)
         if weights is None:
             raise TransferlibError(f"no weights of run {key} in {self.folder}")
-        path = self.folder / "shipped" / f"{key}.safetensors"
+        path = self.path("shipped", key)
         halves = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
-        self._put_tensors(path, halves, about)
+        self._put_tensors(path, halves, {"key": key} | about)
         return path
 
-    def get_shipped(self, key: str) -> dict[str, Tensor] | None:
-        """A run's weights in half precision on the CPU, or None where they do not ship."""
-        found = self._get_tensors(self.folder / "shipped" / f"{key}.safetensors")
-        return found and found[0]
+    def get_shipped(self, key: str, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor] | None:
+        """A run's weights in half precision on the CPU, or None where they do not ship; ``like`` as for weights."""
+        return self._weights("shipped", key, like)
+
+    def _weights(self, kind: Kind, key: str, like: Mapping[str, Tensor] | None) -> dict[str, Tensor] | None:
+        def parse(content: bytes) -> dict[str, Tensor]:
+            tensors, rest = from_safetensors(content)
+            if rest.get("key", key) != key:
+                raise ValueError(f"it is that of run {rest['key']}")
+            if like is not None:
+                check_like(tensors, like)
+            return tensors
+
+        return self._read(kind, key, parse)
 
     def put_checkpoint(self, name: str, tensors: dict[str, Tensor], rest: dict) -> None:
         """Keep the state of a training under way."""
-        self._put_tensors(self._checkpoint(name), tensors, rest)
+        self._put_tensors(self.path("checkpoints", name), tensors, rest)
 
     def get_checkpoint(self, name: str) -> tuple[dict[str, Tensor], dict] | None:
         """The state of a training under way, or None."""
-        return self._get_tensors(self._checkpoint(name))
+        return self._read("checkpoints", name, from_safetensors)
 
     def drop_checkpoint(self, name: str) -> None:
         """Forget a training that is finished."""
-        self._checkpoint(name).unlink(missing_ok=True)
+        with _named_errors(self.folder):
+            self.path("checkpoints", name).unlink(missing_ok=True)
+
+    def checkpoints(self) -> list[str]:
+        """The names of the trainings under way."""
+        return self._names("checkpoints")
+
+    # files
+
+    def path(self, kind: Kind, name: str) -> Path:
+        """Where a file of a name lies.
+
+        Raises:
+            TransferlibError: for a name that is no key.
+        """
+        return self.folder / kind / f"{_checked(name)}{ENDINGS[kind]}"
 
     def clear_strays(self, names: Iterable[str]) -> None:
         """Delete what a kill in the midst of a write left beside the files of these names; call it under their lock."""
         for folder in ("runs", "weights", "checkpoints"):
             for name in names:
-                for stray in (self.folder / folder).glob(f".{name}.*"):
-                    stray.unlink(missing_ok=True)
+                for stray in (self.folder / folder).glob(f".{_checked(name)}.*"):
+                    with _named_errors(self.folder):
+                        stray.unlink(missing_ok=True)
 
-    def checkpoints(self) -> list[str]:
-        """The names of the trainings under way."""
-        return sorted(path.stem for path in (self.folder / "checkpoints").glob("[!.]*.safetensors"))
-
-    def _checkpoint(self, name: str) -> Path:
-        return self.folder / "checkpoints" / f"{name}.safetensors"
-
-    def _put_tensors(self, path: Path, tensors: dict[str, Tensor], rest: dict) -> None:
-        plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-        write_whole(path, save(plain, {"json": json.dumps(rest)}))
-
-    def _get_tensors(self, path: Path) -> tuple[dict[str, Tensor], dict] | None:
-        if not path.exists():
-            return None
-        try:
-            with safe_open(path, "pt") as file:
-                rest = json.loads((file.metadata() or {}).get("json", "{}"))
-                return {name: file.get_tensor(name) for name in file.keys()}, rest  # noqa: SIM118 (no mapping)
-        except (SafetensorError, ValueError) as error:
-            self._set_aside(path, error)
-            return None
-
-    def _set_aside(self, path: Path, error: Exception) -> None:
+    def set_aside(self, kind: Kind, name: str) -> None:
+        """Move what lies under a name, and could not be read, into ``damaged``; call it under the family's lock."""
+        path = self.path(kind, name)
+        if not os.path.lexists(path):
+            return
         aside = self.folder / "damaged" / path.name
         with _named_errors(self.folder):
             aside.parent.mkdir(exist_ok=True)
-            path.replace(aside)
-        warnings.warn(f"damaged file {path}: {error}; moved to {aside}, the run counts as missing", stacklevel=3)
+            if os.path.lexists(aside):
+                aside = aside.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}")
+            path.rename(aside)
+        warnings.warn(f"damaged file {path}: moved to {aside}; it is made anew", stacklevel=2)
+
+    def _read(self, kind: Kind, name: str, parse: Callable[[bytes], Found]) -> Found | None:
+        path = self.path(kind, name)
+        try:
+            content = read_file(path)
+            return None if content is None else parse(content)
+        except ValueError as error:
+            self._tell(f"damaged file {path}: {error}; it counts as missing")
+            return None
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:  # once is enough
+            self._told.add(text)
+            warnings.warn(text, stacklevel=4)
+
+    def _names(self, kind: Kind) -> list[str]:
+        """The keys of a kind's files; files of other names, such as a synchroniser's copies, are told of."""
+        ending = ENDINGS[kind]
+        try:
+            files = sorted(entry.name for entry in os.scandir(self.folder / kind) if entry.name.endswith(ending))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise TransferlibError(f"cannot read {self.folder / kind} ({error.strerror})") from error
+        names = [file.removesuffix(ending) for file in files if file[0] != "."]
+        odd = [name for name in names if not KEY.fullmatch(name)]
+        if odd:
+            self._tell(
+                f"{self.folder / kind} holds files that are not named by a key, such as copies, and are passed over: "
+                f"{len(odd)}, the first is {odd[0]}{ending}"
+            )
+        return [name for name in names if KEY.fullmatch(name)]
+
+    def _put_tensors(self, path: Path, tensors: dict[str, Tensor], rest: dict) -> None:
+        write_whole(path, to_safetensors(tensors, rest))
 
     def _must_exist(self) -> None:
         if not any((self.folder / name).is_dir() for name in ("runs", "checkpoints")):
             raise TransferlibError(f"no store in {self.folder}: expected a folder that `transferlib run` has written")
 
 
+def _checked(name: str) -> str:
+    if not KEY.fullmatch(name):
+        raise TransferlibError(f"expected a key of 16 hexadecimal digits, got {printable(str(name))}")
+    return name
+
+
+def to_safetensors(tensors: Mapping[str, Tensor], rest: dict) -> bytes:
+    """Tensors and plain values as a safetensors file, with a digest of both in its metadata."""
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    text = json.dumps(rest)
+    # one entry only: safetensors writes several in any order, and the same state should give the same bytes
+    return save(plain, {DIGESTED: f"{_digest(save(plain), text)} {text}"})
+
+
+def from_safetensors(content: bytes) -> tuple[dict[str, Tensor], dict]:
+    """What ``to_safetensors`` wrote; files without a digest, as the first versions wrote them, are taken.
+
+    Raises:
+        ValueError: for another content than was written.
+    """
+    try:
+        tensors = load(content)
+        rest = json.loads(_checked_text(content, _header(content).get("__metadata__", {})))
+    except (SafetensorError, RecursionError, TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"it is no safetensors file ({error})") from error
+    if not isinstance(rest, dict):
+        raise ValueError("its metadata are not ours")
+    return tensors, rest
+
+
+def _checked_text(content: bytes, about: dict[str, str]) -> str:
+    if about.keys() <= {"json"}:  # of the first versions; a damaged name of the digest's entry is not among these
+        return about.get("json", "{}")
+    if about.keys() != {DIGESTED}:
+        raise ValueError("its metadata are not ours")
+    digest, _, text = about[DIGESTED].partition(" ")
+    if digest != _digest(content, text):
+        raise ValueError("its content is not what its digest says")
+    return text
+
+
+def _header(content: bytes) -> dict:
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+
+
+def _digest(content: bytes, text: str) -> str:
+    """The SHA-256 of a safetensors file's tensors, with their names, types and shapes, and of a text."""
+    header = {name: about for name, about in _header(content).items() if name != "__metadata__"}
+    digest = hashlib.sha256(canonical([header, text]))
+    digest.update(memoryview(content)[8 + int.from_bytes(content[:8], "little") :])
+    return digest.hexdigest()
+
+
+def check_like(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> None:
+    """Compare tensors with those that they should be like, by names, shapes and kinds of number.
+
+    Raises:
+        ValueError: which names the first that differs.
+    """
+    if different := sorted(tensors.keys() ^ like.keys()):
+        raise ValueError(f"it lacks the tensor {different[0]}, or has it in addition")
+    for name, tensor in like.items():
+        found = tensors[name]
+        if found.shape != tensor.shape or found.is_floating_point() != tensor.is_floating_point():
+            raise ValueError(f"its tensor {name} is {found.dtype} {tuple(found.shape)}, not {tuple(tensor.shape)}")
+
+
 def _rank(column: pd.Series) -> pd.Series:
     """Kinds in the order of ``FAMILIES``, bases first; other columns as they are."""
     return column.map(FAMILIES.index) if column.name == "kind" else column
-
-
-def _row(record: dict) -> dict:
-    config = record["config"]
-    treatment = Treatment.parse(config["treatment"])
-    return {
-        "key": config_key(config),
-        **{name: config[name] for name in ("split", "source", "target", "seed")},
-        **{name: config["data"][name] for name in ("resolution", "images_per_class")},
-        "dataset": _dataset(config["data"]),
-        "network": config["network"]["name"],
-        "treatment": str(treatment),
-        "kind": treatment.kind,
-        "n": treatment.n,
-        "fine_tuned": treatment.fine_tuned,
-        "epochs": config["recipe"]["epochs"],
-        "recipe": config_key(config["recipe"])[:8],
-        **{name: record[name] for name in RECORDED},
-    }
-
-
-def _dataset(data: Config) -> str:
-    """A data set's name; pictures of a user's own go with the start of their hash, for a folder's content changes."""
-    name, version = data["name"], data["version"]
-    return f"{name}@{version[:6]}" if isinstance(version, str) else str(name)

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import math
 import platform
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import torch
-from filelock import Timeout
 from scipy import stats as scipy_stats
 from torch import Tensor
 
 import transferlib
-from transferlib.data import Dataset, Images, load, shapes
+from transferlib.data import Dataset, Images, input_folders, named
+from transferlib.data.snapshots import changed, data_version, forget, recorded_name, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, device_name
 from transferlib.execution import execution as choose_execution
+from transferlib.locks import Busy
+from transferlib.names import printable
 from transferlib.nets import AlexNet, NetworkSpec, network
+from transferlib.paths import keep_apart
+from transferlib.records import Config, config_key
 from transferlib.splits import Split, make_split, other, shuffled, similarity_of
-from transferlib.store import Config, Store, config_key
+from transferlib.store import Store
 from transferlib.train import Family, Half, Member, Recipe, StreamName, fresh_network, graft
 from transferlib.treatments import Treatment
 
@@ -68,6 +71,7 @@ class Study:
     source: Study | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset", named(self.dataset))  # a folder has one name, however it was written
         if not set(self.targets) <= {"A", "B"} or not self.targets:
             raise TransferlibError(f"expected targets among A and B, got {', '.join(self.targets) or 'none'}")
         if self.recipe.crop_padding >= self.resolution:  # a picture is mirrored once
@@ -80,6 +84,14 @@ class Study:
             )
         if self.source and self.source.network != self.network:
             raise TransferlibError(f"layers of {self.source.network} do not fit {self.network}: expected one network")
+
+    def datasets(self) -> list[str]:
+        """The names of the data sets that the study reads, its source's first."""
+        return [study.dataset for study in (self.source, self) if study]
+
+    def input_folders(self) -> list[Path]:
+        """The folders of a user's own that the study reads, into which nothing may be written."""
+        return input_folders(*self.datasets())
 
     def families(self) -> list[FamilyPlan]:
         """The families of the study, bases first, one split, target and seed after another."""
@@ -192,25 +204,6 @@ def _listed(value: object) -> object:
     return {k: _listed(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def recorded_name(dataset: str) -> str:
-    """A data set's name in a record: a folder of pictures goes by its last name, wherever it lies."""
-    return f"folder:{Path(dataset).name}" if dataset.startswith("folder:") else dataset
-
-
-@cache
-def data_version(dataset: str, resolution: int) -> int | str:
-    """What changes when a data set's pixels do: the drawing's version, a hash of a user's pictures, else 0."""
-    if dataset == "shapes":
-        return shapes.VERSION
-    if not dataset.startswith("folder:"):
-        return 0
-    opened, digest = load(dataset, resolution), hashlib.sha256()
-    for images in (opened.train, opened.val):
-        digest.update(images.labels.tobytes())
-        digest.update(np.ascontiguousarray(images.pixels).data)
-    return digest.hexdigest()[:16]
-
-
 # --- images on the device ---
 
 
@@ -289,8 +282,8 @@ class OpenData:
     halves: dict[tuple, tuple[Half, Half]] = field(default_factory=dict)
 
     def dataset(self, plan: FamilyPlan) -> Dataset:
-        """The plan's data set; memory-mapped, so opening it again costs little."""
-        return load(plan.study.dataset, plan.study.resolution, similarity=similarity_of(plan.split))
+        """The plan's data set."""
+        return snapshot(plan.study.dataset, plan.study.resolution, similarity_of(plan.split)).dataset
 
     def split(self, plan: FamilyPlan) -> Split:
         """The plan's split."""
@@ -300,6 +293,7 @@ class OpenData:
         """The target's training and validation images; only those of the last target stay on the device."""
         name = (
             plan.study.dataset,
+            data_version(plan.study.dataset, plan.study.resolution),
             plan.study.resolution,
             plan.study.images_per_class,
             plan.split,
@@ -340,32 +334,41 @@ class Trainer:
 
     def run(self, study: Study) -> None:
         """Train every family that the store lacks; those that another process is training are waited for."""
-        later = [plan for plan in study.families() if not self.ensure(plan, wait=False)]
-        for plan in later:
-            if self.missing(plan):
-                self.report("note", f"{plan}: another process is training it; waiting")
+        for plan in [plan for plan in study.families() if not self.ensure(plan, wait=False)]:
             self.ensure(plan)
 
     def ensure(self, plan: FamilyPlan, wait: bool = True) -> bool:
         """Train the family unless it is there; False where another process is at it and we don't wait."""
+        told = False
         while self.missing(plan):
             if self.stop.is_set():
                 raise Stopped(f"stopped before {plan}")
             try:
-                with self.store.lock(plan.name).acquire(timeout=1.0 if wait else 0.0):
+                with self.store.lock(plan.name, wait=1.0 if wait else 0.0):
                     missing = self.missing(plan)  # again: the other process may have finished it
                     if missing:
                         self.train(plan.only(missing))
-            except Timeout:
+            except Busy as busy:
                 if not wait:
                     return False
-        self._drop_checkpoint(plan)
+                if not told:
+                    self.report("note", f"{plan}: {busy} is training it; waiting")
+                told = True
+        self._drop_left(plan)
         return True
 
+    def _drop_left(self, plan: FamilyPlan) -> None:
+        """Drop what a kill between a family's last record and the end of its training has left."""
+        if self.store.get_checkpoint(plan.name) is None:
+            return
+        # it is in use, or the store can only be read: no harm
+        with suppress(Busy, TransferlibError), self.store.lock(plan.name, wait=0.0):
+            self._drop_checkpoint(plan)
+
     def _drop_checkpoint(self, plan: FamilyPlan) -> None:
-        """Drop the family's checkpoint once every run in it is finished; others may still be wanted."""
+        """Drop the family's checkpoint once every run in it is finished; others may still be wanted; under its lock."""
         found = self.store.get_checkpoint(plan.name)
-        if found and all(self.store.get(key) for key in found[1]["runs"]):
+        if found and all(self.store.get(key) for key in runs_of(found[1])):
             self.store.drop_checkpoint(plan.name)
 
     def missing(self, plan: FamilyPlan) -> list[Treatment]:
@@ -389,7 +392,8 @@ class Trainer:
     def _fits(self, plan: FamilyPlan) -> bool:
         # the exception holds the family's tensors by its frames: it must be gone before another attempt
         try:
-            self._train(plan)
+            with self.execution.compile_errors():
+                self._train(plan)
         except torch.OutOfMemoryError:
             return False
         return True
@@ -400,7 +404,10 @@ class Trainer:
             torch.cuda.empty_cache()
 
     def _train(self, plan: FamilyPlan) -> None:
+        configs = self._configs(plan)
         family, before = self._begin(plan)
+        if self._configs(plan) != configs:  # another thread of this process has opened its folder anew
+            raise TransferlibError(f"{plan}: its pictures changed while they were read: start again")
         started, first = time.monotonic(), family.done_steps
         saved = started
         for done in family.run():
@@ -411,18 +418,38 @@ class Trainer:
                 saved = now
             if self.stop.is_set():
                 raise Stopped(f"stopped in {plan}, after step {done} of {family.total_steps}")
-        self._finish(plan, family, before + time.monotonic() - started)
+        self._finish(plan, family, configs, before + time.monotonic() - started)
+
+    @staticmethod
+    def _configs(plan: FamilyPlan) -> list[Config]:
+        return [plan.config(treatment) for treatment in plan.treatments]
 
     def _begin(self, plan: FamilyPlan) -> tuple[Family, float]:
         """Build the family, and take it up where a checkpoint left it; with the seconds that it has cost so far."""
         self.store.clear_strays([plan.name, *plan.run_keys])
+        for key in plan.run_keys:
+            if self.store.get(key) is None:
+                self.store.set_aside("runs", key)
+        found = self.store.get_checkpoint(plan.name)
+        if found is None:
+            self.store.set_aside("checkpoints", plan.name)
+            return self.build(plan), 0.0
+        return self._resumed(plan, *found)
+
+    def _resumed(self, plan: FamilyPlan, tensors: dict[str, Tensor], rest: dict) -> tuple[Family, float]:
         family = self.build(plan)
-        tensors, rest = self.store.get_checkpoint(plan.name) or ({}, {"runs": []})
-        if not set(plan.run_keys) <= set(rest["runs"]):
-            return family, 0.0
-        family.restore(tensors, rest, [rest["runs"].index(key) for key in plan.run_keys])
+        try:
+            places = [runs_of(rest).index(key) for key in plan.run_keys if key in runs_of(rest)]
+            if len(places) < len(plan.run_keys):  # of other runs of the family
+                return family, 0.0
+            family.restore(tensors, rest, places)
+            seconds = float(rest["seconds"])
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            self.report("note", f"{plan}: its checkpoint is damaged ({error}); it starts anew")
+            self.store.set_aside("checkpoints", plan.name)
+            return self.build(plan), 0.0
         self.report("note", f"{plan}: goes on after step {family.done_steps} of {family.total_steps}")
-        return family, rest["seconds"]
+        return family, seconds
 
     def _checkpoint(self, plan: FamilyPlan, family: Family, seconds: float) -> None:
         tensors, rest = family.state()
@@ -452,32 +479,34 @@ class Trainer:
         stream = (plan.seed, plan.split, plan.target, plan.source)
         net = fresh_network(spec, classes, stream, self.execution.device)
         if plan.source_base:
-            net.load_state_dict(self._base_weights(plan.source_base))
+            net.load_state_dict(self._base_weights(plan.source_base, net.state_dict()))
         return net.requires_grad_(False).eval()
 
-    def _base_weights(self, base: FamilyPlan) -> dict[str, Tensor]:
+    def _base_weights(self, base: FamilyPlan, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """A base's weights; where only those in half precision came with its result, these: they are the same base."""
         key = base.run_keys[0]
         self.ensure(base)
-        weights = self._kept_weights(base, key)
+        weights = self._kept_weights(base, key, like)
         if weights is None:
             self.report("note", f"{base}: its result is in the store but not its weights; it is trained again")
-            with self.store.lock(base.name):
-                weights = self._kept_weights(base, key)
+            with self.store.lock(base.name, tell=lambda text: self.report("note", text)):
+                weights = self._kept_weights(base, key, like)
                 if weights is None:
+                    self.store.set_aside("weights", key)
                     self.train(base)
-                    weights = self.store.get_weights(key)
+                    weights = self.store.get_weights(key, like)
+        if weights is None:
+            raise TransferlibError(f"cannot read back {self.store.path('weights', key)}: is the disk sound?")
         return weights
 
-    def _kept_weights(self, base: FamilyPlan, key: str) -> dict[str, Tensor] | None:
-        weights = self.store.get_weights(key)
-        if weights is None and (weights := self.store.get_shipped(key)):
+    def _kept_weights(self, base: FamilyPlan, key: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
+        weights = self.store.get_weights(key, like)
+        if weights is None and (weights := self.store.get_shipped(key, like)):
             self.report("note", f"{base}: copied from its weights in half precision")
         return weights
 
-    def _finish(self, plan: FamilyPlan, family: Family, seconds: float) -> None:
-        for member in family.members:
-            config = plan.config(member.treatment)
+    def _finish(self, plan: FamilyPlan, family: Family, configs: list[Config], seconds: float) -> None:
+        for member, config in zip(family.members, configs, strict=True):
             if plan.is_base:  # before the record: a base that is in the store has its weights
                 self.store.put_weights(config_key(config), dict(member.net.state_dict()))
             record = {"config": config, **_result(member, family)}
@@ -488,6 +517,7 @@ class Trainer:
         return {
             "device": device_name(self.execution.device),
             "execution": str(self.execution),
+            "threads": torch.get_num_threads(),
             "versions": versions(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -530,10 +560,27 @@ def _status(member: Member, val: Half) -> str:
     return "chance" if member.curve[-1].top1 * len(val) <= guessed else "ok"
 
 
-def correct_images(record: dict) -> np.ndarray:
-    """Which validation images a run got right, bool (M,), in the order of the half."""
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(record["correct"]), dtype=np.uint8))
-    return bits[: record["val_images"]].astype(bool)
+def runs_of(rest: dict) -> list[str]:
+    """The keys of the runs that a checkpoint holds, in order.
+
+    Raises:
+        ValueError: where it names none.
+    """
+    runs = rest.get("runs")
+    if not isinstance(runs, list) or not all(isinstance(key, str) for key in runs):
+        raise ValueError("it does not name its runs")
+    return runs
+
+
+def under_way(store: Store) -> Iterator[str]:
+    """The trainings that a store has checkpoints of, a line each."""
+    for name in store.checkpoints():
+        if found := store.get_checkpoint(name):
+            rest = found[1]
+            if {"plan", "done_steps", "total_steps"} <= rest.keys():
+                yield f"{printable(rest['plan'])}, {rest['done_steps']} of {rest['total_steps']} steps"
+            else:
+                yield f"{name}: its checkpoint is damaged"
 
 
 def versions() -> dict[str, str]:
@@ -574,8 +621,12 @@ def run_study(
         TransferlibError: for what a user can mend, in one line.
         Stopped: after ``stop`` was set.
     """
+    keep_apart(store.folder, study.input_folders())
     chosen = choose_execution(device, precision, compiled)
+    forget()
     Trainer(store, chosen, report, stop=stop or threading.Event()).run(study)
+    for name in filter(changed, study.datasets()):
+        report("note", f"{recorded_name(name)} has changed since it was read: these runs are of what it held before")
     return study_table(study, store)
 
 

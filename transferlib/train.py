@@ -357,9 +357,7 @@ class Family:
         """Everything that training needs to go on: tensors, and the rest as plain values."""
         tensors: dict[str, Tensor] = {}
         for i, m in enumerate(self.members):
-            tensors |= {f"{i}.net.{name}": t for name, t in tail_state(m.net, m.frozen).items()}
-            tensors |= {f"{i}.momentum.{j}": b for j, b in enumerate(_momenta(m))}
-            tensors |= {f"{i}.loss_sum": m.loss_sum, f"{i}.correct": m.correct}
+            tensors |= self._of_member(m, i) | {f"{i}.correct": m.correct}
         rest = [
             {
                 "curve": [dataclasses.asdict(point) for point in m.curve],
@@ -371,19 +369,49 @@ class Family:
         return tensors, {"done_steps": self.done_steps, "members": rest}
 
     def restore(self, tensors: dict[str, Tensor], rest: dict, places: Sequence[int] | None = None) -> None:
-        """Go back to a ``state``; ``places`` says where in it each member stands, if it held more of them."""
+        """Go back to a ``state``; ``places`` says where in it each member stands, if it held more of them.
+
+        Raises:
+            ValueError, KeyError, TypeError, IndexError: for no state of these members; then nothing is changed.
+        """
+        places = range(len(self.members)) if places is None else places
+        self._check_state(tensors, rest, places)
         self.done_steps = rest["done_steps"]
-        for m, i in zip(self.members, places or range(len(self.members)), strict=True):
+        for m, i in zip(self.members, places, strict=True):
             saved = rest["members"][i]
-            for name, tensor in tail_state(m.net, m.frozen).items():
-                tensor.copy_(tensors[f"{i}.net.{name}"])
-            for j, momentum in enumerate(_momenta(m)):
-                momentum.copy_(tensors[f"{i}.momentum.{j}"])
-            m.loss_sum.copy_(tensors[f"{i}.loss_sum"])
+            for name, tensor in self._of_member(m, i).items():
+                tensor.copy_(tensors[name])
             m.correct = tensors[f"{i}.correct"].cpu()
             m.curve = [Point(**point) for point in saved["curve"]]
             m.diverged = saved["diverged"]
-            m.scaler.load_state_dict(saved["scaler"])
+            if saved["scaler"]:  # that of a device that scales
+                m.scaler.load_state_dict(saved["scaler"])
+
+    @staticmethod
+    def _of_member(m: Member, i: int) -> dict[str, Tensor]:
+        """A member's tensors of fixed shape, by their names at a place of a state."""
+        tensors = {f"{i}.net.{name}": t for name, t in tail_state(m.net, m.frozen).items()}
+        return tensors | {f"{i}.momentum.{j}": b for j, b in enumerate(_momenta(m))} | {f"{i}.loss_sum": m.loss_sum}
+
+    def _check_state(self, tensors: dict[str, Tensor], rest: dict, places: Sequence[int]) -> None:
+        done = rest["done_steps"]
+        if type(done) is not int or not 0 <= done <= self.total_steps:
+            raise ValueError(f"{done} is no number of steps of {self.total_steps}")
+        for m, i in zip(self.members, places, strict=True):
+            saved, correct = rest["members"][i], tensors[f"{i}.correct"]
+            for name, tensor in self._of_member(m, i).items():
+                if tensors[name].shape != tensor.shape or tensors[name].dtype != tensor.dtype:
+                    raise ValueError(f"{name} has another shape or kind of number")
+            epochs = [Point(**point).epoch for point in saved["curve"]]
+            if epochs != [*range(1, len(epochs) + 1)] or not (saved["diverged"] or len(epochs) == self._epochs(done)):
+                raise ValueError("a curve has not one point an epoch")
+            if correct.dtype != torch.bool or correct.shape != (len(self.val) if epochs else 0,):
+                raise ValueError("it has not one bit for each image")
+            if saved["scaler"] and m.scaler.is_enabled() and saved["scaler"].keys() != m.scaler.state_dict().keys():
+                raise ValueError("its gradient scaler is none")
+
+    def _epochs(self, steps: int) -> int:
+        return steps // self.steps_per_epoch
 
 
 def tail_state(net: AlexNet, frozen: int) -> dict[str, Tensor]:

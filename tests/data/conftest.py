@@ -26,9 +26,10 @@ def draw():
 @pytest.fixture
 def class_folders():
     def write(folder: Path, classes=("cat", "dog"), count: int = 10, suffix: str = ".jpg") -> Path:
+        first = 500 if folder.name == "val" else 0  # other pictures than in train
         for label, name in enumerate(classes):
             for number in range(count):
-                _draw(folder / name / f"{number:03}{suffix}", 1000 * label + number)
+                _draw(folder / name / f"{number:03}{suffix}", 1000 * label + first + number)
         return folder
 
     return write

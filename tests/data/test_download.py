@@ -69,7 +69,7 @@ def server():
 def test_a_file_arrives_whole_and_is_not_asked_for_twice(server, tmp_path, capsys):
     file = download(server.url, tmp_path / "file.zip", MD5, progress=True)
     assert file.read_bytes() == BODY
-    assert "3.00M/3.00M" in capsys.readouterr().err
+    assert capsys.readouterr().err == ""  # bars are for terminals, and it took less than half a minute
     download(server.url, tmp_path / "file.zip", MD5, progress=False)
     assert server.asked == [None]
     assert [path.name for path in tmp_path.iterdir()] == ["file.zip"]

@@ -101,7 +101,7 @@ def test_all_classes_of_imagenet_have_names(tmp_path, monkeypatch):
     for split in ("train", "val"):
         for number in range(1000):
             (tmp_path / f"{split}/n{number:08}").mkdir(parents=True)
-    monkeypatch.setattr("transferlib.data.folders.pictures", lambda folder: [f"{folder}/a.JPEG"])
+    monkeypatch.setattr("transferlib.data.folders.pictures", lambda folder, left: [f"{folder}/a.JPEG"])
     names = imagenet.source(tmp_path).names
     assert (len(names), names[0], names[285]) == (1000, "tench", "Egyptian cat")
 

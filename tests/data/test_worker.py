@@ -87,7 +87,7 @@ def test_fill_names_what_it_cannot_decode(tmp_path, draw):
     (tmp_path / "c.jpg").write_text("<html>")
     files = [str(good), str(cut), str(tmp_path / "c.jpg"), str(tmp_path / "none.jpg"), str(good)]
     out = BytesIO()
-    failed = worker.fill(out, 7, files, 64)
+    failed = worker.fill(out, 7, files, 64, worker.FULL)["failed"]
     assert list(failed) == [1, 2, 3]
     assert "truncated" in failed[1]
     rows = np.frombuffer(out.getvalue()[7:], np.uint8).reshape(5, 64, 64, 3)
@@ -104,7 +104,7 @@ def test_many_processes_write_what_one_would(tmp_path, draw, monkeypatch):
         out = tmp_path / f"out{cores}"
         out.write_bytes(bytes(5 + 20 * 8 * 8 * 3))
         monkeypatch.setattr(decoding, "cores", lambda cores=cores: cores)
-        assert list(decoding.decode(files, out, 8, offset=5)) == [13]
+        assert list(decoding.decode(files, out, 8, offset=5).failed) == [13]
         written.append(out.read_bytes())
     assert written[0] == written[1]
     rows = np.frombuffer(written[0][5:], np.uint8).reshape(20, 8, 8, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from pathlib import Path
 import platformdirs
 
 from ..errors import TransferlibError
+from ..names import printable
+from ..paths import resolved
 from . import cifar, folders, imagenet, tiny_imagenet
-from .cache import cached, from_arrays
+from .cache import cached, decode_into, from_arrays
 from .catalogue import Catalogue, catalogue, kin
-from .dataset import Dataset, Images
+from .dataset import Dataset, Finding, Images
 from .decoding import decode
 
 __all__ = [
@@ -24,16 +27,20 @@ __all__ = [
     "Check",
     "Dataset",
     "Entry",
+    "Finding",
     "Images",
     "catalogue",
     "check",
     "data_root",
     "fetch",
+    "input_folders",
     "kin",
     "load",
+    "named",
 ]
 
 RESOLUTIONS = range(8, 513)
+CHECKED_AT = 32  # pixels: what `check` decodes a folder of pictures at
 FOLDER = "folder:"
 
 
@@ -60,7 +67,22 @@ DATASETS = {
 def data_root() -> Path:
     """Tell where data sets lie: TRANSFERLIB_DATA, else the user's cache folder."""
     chosen = os.environ.get("TRANSFERLIB_DATA")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("transferlib")
+    return resolved(chosen) if chosen else platformdirs.user_cache_path("transferlib")
+
+
+def named(name: str) -> str:
+    """A data set's one name: a folder of pictures goes by where it lies, however its path was written.
+
+    Raises:
+        TransferlibError: for a name that is none.
+    """
+    _known(name)
+    return f"{FOLDER}{resolved(name.removeprefix(FOLDER))}" if name.startswith(FOLDER) else name
+
+
+def input_folders(*names: str) -> list[Path]:
+    """The folders of a user's own that data sets are read from, into which nothing may be written."""
+    return [Path(named(name).removeprefix(FOLDER)) for name in names if name.startswith(FOLDER)]
 
 
 def load(
@@ -92,7 +114,7 @@ def load(
         if name == "shapes":
             return _shapes(root, resolution, 1.0 if similarity is None else float(similarity))
         if name.startswith(FOLDER):
-            return folders.load(Path(name.removeprefix(FOLDER)), root, resolution, progress)
+            return folders.load(resolved(name.removeprefix(FOLDER)), root, resolution, progress)
         module = {"tiny-imagenet": tiny_imagenet, "cifar100": cifar, "imagenet": imagenet}[name]
         return module.load(root, resolution, progress)
 
@@ -109,7 +131,7 @@ def fetch(name: str, *, root: Path | None = None, progress: bool = True) -> Path
         if name == "shapes":
             return root
         if name.startswith(FOLDER):
-            folder = folders.path_of(name.removeprefix(FOLDER))
+            folder = resolved(name.removeprefix(FOLDER))
             folders.source(folder)
             return folder
         module = {"tiny-imagenet": tiny_imagenet, "cifar100": cifar, "imagenet": imagenet}[name]
@@ -126,15 +148,19 @@ class Check:
     train: int  # images
     val: int
     damaged: dict[str, str]  # file → reason
+    findings: tuple[Finding, ...] = ()
 
     def __str__(self) -> str:
         counts = f"{self.classes} classes, {self.train} training and {self.val} validation images"
-        first = f"{self.name}: {counts}, {len(self.damaged)} damaged, in {self.place}"
-        return "\n".join([first, *(f"  damaged: {file} ({why})" for file, why in self.damaged.items())])
+        lines = [f"{self.name}: {counts}, {len(self.damaged)} damaged, in {self.place}"]
+        lines += [f"  damaged: {file} ({why})" for file, why in self.damaged.items()]
+        for finding in self.findings:
+            lines += [f"  {finding}", *(f"    {file}" for file in finding.files[1:])]
+        return "\n".join(map(printable, lines))
 
 
 def check(name: str, *, root: Path | None = None, progress: bool = True) -> Check:
-    """Count a data set's classes and images, and decode every picture to find the damaged ones.
+    """Count a data set's classes and images, and decode every picture to find the damaged ones; writes nothing.
 
     Raises:
         TransferlibError: when the data set is not there or its layout is not the expected one.
@@ -143,27 +169,36 @@ def check(name: str, *, root: Path | None = None, progress: bool = True) -> Chec
     root = root or data_root()
     with _one_line(root):
         if name == "shapes":
-            drawn = _shapes(root, 32, 1.0)
-            counts = len(drawn.classes), len(drawn.train.labels), len(drawn.val.labels)
-            return Check(name, "the package", *counts, {})
+            from . import shapes
+
+            classes, _, _, _, train, _, val = shapes.draw()
+            return Check(name, "the package", len(classes), len(train), len(val), {})
         if name == "cifar100":
             return Check(name, str(root / name), *cifar.count(root), {})
-        return _check_pictures(name, root, progress)
+        return _check_own(name, progress) if name.startswith(FOLDER) else _check_pictures(name, root, progress)
 
 
 def _check_pictures(name: str, root: Path, progress: bool) -> Check:
+    """A published data set's pictures, each decoded and none kept: there may be a million."""
     if name == "tiny-imagenet":
         place, read = root / tiny_imagenet.FOLDER, tiny_imagenet.source
-    elif name == "imagenet":
-        place, read = imagenet.fetch(root), imagenet.source
     else:
-        place, read = folders.path_of(name.removeprefix(FOLDER)), folders.source
+        place, read = imagenet.fetch(root), imagenet.source
     listed = read(place)
     files = listed.train.files + listed.val.files
-    title = f"check {name}" if progress else None
-    failed = decode(files, Path(os.devnull), RESOLUTIONS[0], title=title)
-    damaged = {files[number]: reason for number, reason in failed.items()}
+    found = decode(files, Path(os.devnull), RESOLUTIONS[0], title=f"check {name}" if progress else None)
+    damaged = {files[number]: reason for number, reason in found.failed.items()}
     return Check(name, str(place), len(listed.classes), len(listed.train.files), len(listed.val.files), damaged)
+
+
+def _check_own(name: str, progress: bool) -> Check:
+    """A user's pictures, decoded as a training would, into a folder that is thrown away."""
+    place = resolved(name.removeprefix(FOLDER))
+    listed = folders.source(place)
+    with tempfile.TemporaryDirectory(prefix="transferlib-") as folder:
+        found = decode_into(Path(folder), f"check {printable(place.name)}", listed, CHECKED_AT, progress, own=True)
+    counts = len(listed.classes), len(listed.train.files), len(listed.val.files)
+    return Check(named(name), str(place), *counts, *found)
 
 
 def _shapes(root: Path, resolution: int, similarity: float) -> Dataset:
@@ -196,14 +231,12 @@ def _one_line(root: Path) -> Iterator[None]:
     """Say in one line what a user can mend about folders and disks."""
     try:
         yield
-    except PermissionError as error:
-        place = error.filename or root
-        raise TransferlibError(
-            f"no permission for {place}: change its rights, or set TRANSFERLIB_DATA to a folder of your own"
-        ) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise TransferlibError(
-            f"no space left in {root}: make room, or set TRANSFERLIB_DATA to a folder on a larger disk"
-        ) from error
+        place, why = error.filename or root, error.strerror or error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            words = f"no permission for {place}: change its rights, or set TRANSFERLIB_DATA to a folder of your own"
+        elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+            words = f"no space left in {root}: make room, or set TRANSFERLIB_DATA to a folder on a larger disk"
+        else:
+            words = f"{place}: {why}: mend that, or set TRANSFERLIB_DATA to another folder"
+        raise TransferlibError(words) from error

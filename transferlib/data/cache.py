@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
+from .. import locks
 from ..errors import TransferlibError
-from .dataset import Dataset, Images, Listing, Source, wordnet_groups
-from .decoding import decode
+from . import worker
+from .dataset import Dataset, Finding, Images, Listing, Source, wordnet_groups
+from .decoding import Decoded, decode
 from .download import no_room
 
 FORMAT = 1  # of the folder; older ones are made anew
-DAMAGED_AT_MOST = 0.1  # of all pictures
+DAMAGED_AT_MOST = 0.1  # of a user's own pictures; a published data set is whole, or it is another one
+DAMAGED = "pictures cannot be decoded and are left out"
+SHARED = "test pictures are training pictures too, pixel by pixel, and are left out of the test"
+SPARED = "test pictures are training pictures too, pixel by pixel, and stay, since their class has no others"
+TWICE = "pictures are there more than once, pixel by pixel"
 
 Make = Callable[[Path], dict[str, Any]]  # writes the arrays into a folder, returns what meta.json holds
 
@@ -33,7 +39,7 @@ def cached(name: str, resolution: int, folder: Path, make: Make, fingerprint: st
     if dataset is not None:
         return dataset
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with locks.held(folder.with_name(f"{folder.name}.lock")):
         dataset = _open(name, resolution, folder, fingerprint)  # another process may have made it
         if dataset is None:
             _build(folder, make, fingerprint)
@@ -61,23 +67,63 @@ def from_arrays(
     return make
 
 
-def from_pictures(name: str, resolution: int, source: Callable[[], Source], progress: bool) -> Make:
-    """Make a data set by decoding picture files; those that cannot be decoded are left out."""
+def from_pictures(name: str, resolution: int, source: Callable[[], Source], progress: bool, own: bool = False) -> Make:
+    """Make a data set by decoding picture files.
+
+    Args:
+        own: whether they are a user's own pictures, of which some may be damaged, and are left out, and the test set
+            is rid of what also trains. Other data sets are taken as they were published.
+    """
 
     def make(folder: Path) -> dict[str, Any]:
         listed = source()
-        splits = {"train": listed.train, "val": listed.val}
-        total = sum(len(listing.files) for listing in splits.values())
+        total = len(listed.train.files) + len(listed.val.files)
         _check_space(folder, total * (resolution**2 * 3 + 8), f"{name} at {resolution} px")
-        damaged: dict[str, str] = {}
-        for split, listing in splits.items():
-            title = f"{name} {split}, {resolution} px" if progress else None
-            damaged |= _write_split(folder, split, listing, resolution, title)
-        _judge(name, damaged, total)
+        damaged, findings = decode_into(folder, name, listed, resolution, progress, own)
+        _judge(name, damaged, total, DAMAGED_AT_MOST if own else 0.0)
         _check_classes(folder, name, listed.classes)
-        return {"classes": listed.classes, "names": listed.names, "groups": None, "damaged": damaged}
+        if damaged:
+            findings += (Finding(DAMAGED, tuple(damaged), next(iter(damaged.values()))),)
+        for finding in findings:
+            warnings.warn(f"{name}: {finding}", stacklevel=2)
+        kept = [dataclasses.astuple(finding) for finding in findings]
+        about = {"classes": listed.classes, "names": listed.names, "groups": None}
+        return {**about, "damaged": damaged, "findings": kept}
 
     return make
+
+
+def decode_into(
+    folder: Path, name: str, listed: Source, resolution: int, progress: bool, own: bool
+) -> tuple[dict[str, str], tuple[Finding, ...]]:
+    """Decode the pictures of both splits into arrays in `folder`, without those that can't be.
+
+    Returns:
+        The files that can't be decoded, each with the reason; and what else is odd, or left out.
+    """
+    parts = {"train": listed.train, "val": listed.val}
+    titles = {split: f"{name} {split}, {resolution} px" if progress else None for split in parts}
+
+    def decode_all(span: tuple[int, int]) -> dict[str, Decoded]:
+        return {split: _decode(folder, split, parts[split], resolution, titles[split], span) for split in parts}
+
+    decoded = decode_all(worker.FULL)
+    span = own_span(decoded.values())
+    if span != worker.FULL:
+        decoded = decode_all(span)
+    findings = [*listed.findings, *_remarks(parts, decoded, span)]
+    shared: list[int] = []
+    if own:
+        shared, twice = _doubles(folder, decoded)
+        spared = _only_ones(listed.val.labels, shared, decoded["val"].failed)
+        shared = [number for number in shared if number not in spared]
+        findings += _of_doubles(parts, shared, spared, twice)
+    for split, listing in parts.items():
+        _keep(folder, split, listing, {*decoded[split].failed, *(shared if split == "val" else ())})
+    damaged = {
+        listing.files[number]: why for split, listing in parts.items() for number, why in decoded[split].failed.items()
+    }
+    return damaged, tuple(findings)
 
 
 def _open(name: str, resolution: int, folder: Path, fingerprint: str | None) -> Dataset | None:
@@ -96,7 +142,8 @@ def _open(name: str, resolution: int, folder: Path, fingerprint: str | None) -> 
     except (FileNotFoundError, KeyError, ValueError, EOFError):  # not there, or cut short by a full disk
         return None
     groups = tuple(meta["groups"] or wordnet_groups(classes))  # looked up: the table may get better
-    return Dataset(name, resolution, classes, names, groups, train, val)
+    findings = tuple(Finding(what, tuple(files), word) for what, files, word in meta.get("findings", ()))
+    return Dataset(name, resolution, classes, names, groups, train, val, findings)
 
 
 def _build(folder: Path, make: Make, fingerprint: str | None) -> None:
@@ -112,16 +159,80 @@ def _build(folder: Path, make: Make, fingerprint: str | None) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write_split(folder: Path, split: str, listing: Listing, resolution: int, title: str | None) -> dict[str, str]:
+def _decode(
+    folder: Path, split: str, listing: Listing, resolution: int, title: str | None, span: tuple[int, int]
+) -> Decoded:
     path = folder / f"{split}_pixels.npy"
     shape = (len(listing.files), resolution, resolution, 3)
     with path.open("wb") as file:
         offset = _write_header(file, shape)
         file.truncate(offset + int(np.prod(shape)))
-    failed = decode(listing.files, path, resolution, offset=offset, title=title)
-    kept = _close_gaps(path, shape, offset, sorted(failed))
+    return decode(listing.files, path, resolution, offset=offset, title=title, span=span)
+
+
+def own_span(decoded: Iterable[Decoded]) -> tuple[int, int]:
+    """Black and white of pictures with more than 8 bits: the data set's own range, where that is much less than all.
+
+    Cameras and instruments put 10, 12 or 14 bits into files of 16, which would come out nearly black.
+    """
+    ends = [value for part in decoded for span in part.spans.values() for value in span]
+    if not ends or (min(ends) < 256 and worker.FULL[1] - 255 <= max(ends) <= worker.FULL[1]):
+        return worker.FULL
+    return min(ends), max(ends)
+
+
+def _remarks(parts: dict[str, Listing], decoded: dict[str, Decoded], span: tuple[int, int]) -> list[Finding]:
+    """What is odd about pictures that were decoded, by kinds."""
+    kinds: dict[str, dict[str, str]] = {}
+    for split, listing in parts.items():
+        for number, remarks in decoded[split].remarks.items():
+            for what, word in remarks.items():
+                kinds.setdefault(f"pictures {what}", {})[listing.files[number]] = word
+        if span != worker.FULL:
+            scaled = f"pictures of more than 8 bits are scaled by their own range, {span[0]} to {span[1]}"
+            kinds.setdefault(scaled, {}).update({listing.files[number]: "" for number in decoded[split].spans})
+    return [Finding(what, tuple(files), next(iter(files.values()))) for what, files in kinds.items()]
+
+
+def _doubles(folder: Path, decoded: dict[str, Decoded]) -> tuple[list[int], dict[str, list[int]]]:
+    """Which test pictures also train, and which of either split are there twice, by their numbers."""
+    known: dict[str, set[int]] = {"train": set(), "val": set()}
+    shared: list[int] = []
+    twice: dict[str, list[int]] = {"train": [], "val": []}
+    for split, seen in known.items():
+        pixels = np.load(folder / f"{split}_pixels.npy", mmap_mode="r")
+        for number in sorted(set(range(len(pixels))) - set(decoded[split].failed)):
+            row = hash(pixels[number].tobytes())
+            if split == "val" and row in known["train"]:
+                shared.append(number)
+            elif row in seen:
+                twice[split].append(number)
+            seen.add(row)
+    return shared, twice
+
+
+def _only_ones(labels: list[int], shared: list[int], failed: Iterable[int]) -> set[int]:
+    """Those of the shared test pictures whose class has no others, so that it would be gone from the test."""
+    others = {labels[number] for number in set(range(len(labels))) - set(shared) - set(failed)}
+    return {number for number in shared if labels[number] not in others}
+
+
+def _of_doubles(
+    parts: dict[str, Listing], shared: list[int], spared: set[int], twice: dict[str, list[int]]
+) -> Iterator[Finding]:
+    numbers = {SHARED: {"val": shared}, SPARED: {"val": sorted(spared)}, TWICE: twice}
+    for what, of in numbers.items():
+        files = tuple(parts[split].files[number] for split in of for number in of[split])
+        if files:
+            yield Finding(what, files)
+
+
+def _keep(folder: Path, split: str, listing: Listing, without: set[int]) -> None:
+    """Cut an array of pixels to the rows that stay, and write their labels."""
+    path = folder / f"{split}_pixels.npy"
+    shape = np.load(path, mmap_mode="r").shape
+    kept = _close_gaps(path, shape, path.stat().st_size - int(np.prod(shape)), sorted(without))
     np.save(folder / f"{split}_labels.npy", np.array(listing.labels, np.int64)[kept])
-    return {listing.files[number]: reason for number, reason in failed.items()}
 
 
 def _write_header(file: Any, shape: tuple[int, ...]) -> int:
@@ -154,20 +265,12 @@ def _check_space(folder: Path, needed: int, what: str) -> None:
         raise no_room(what, folder.parent, needed, free)
 
 
-def _judge(name: str, damaged: dict[str, str], total: int) -> None:
-    if not damaged:
+def _judge(name: str, damaged: dict[str, str], total: int, at_most: float) -> None:
+    if len(damaged) <= at_most * total:
         return
     file, reason = next(iter(damaged.items()))
-    if len(damaged) > DAMAGED_AT_MOST * total:
-        raise TransferlibError(
-            f"{name}: {len(damaged)} of {total} pictures cannot be decoded, the first is {file} ({reason}): "
-            "restore them"
-        )
-    warnings.warn(
-        f"{name}: {len(damaged)} of {total} pictures cannot be decoded and are left out: "
-        + ", ".join(list(damaged)[:5])
-        + (", … (all are named in meta.json)" if len(damaged) > 5 else ""),
-        stacklevel=2,
+    raise TransferlibError(
+        f"{name}: {len(damaged)} of {total} pictures cannot be decoded, the first is {file} ({reason}): restore them"
     )
 
 
@@ -176,6 +279,6 @@ def _check_classes(folder: Path, name: str, classes: tuple[str, ...]) -> None:
         present = np.unique(np.load(folder / f"{split}_labels.npy"))
         for label in sorted(set(range(len(classes))) - set(present.tolist())):
             raise TransferlibError(
-                f"{name}: no picture of class {classes[label]} in {split} can be decoded: restore some, or "
-                "remove the class"
+                f"{name}: no picture of class {classes[label]} in {split} can be decoded: restore some, or remove "
+                "the class"
             )

@@ -11,6 +11,7 @@ from PIL import Image
 from ..errors import TransferlibError
 from .cache import cached, from_arrays
 from .dataset import Dataset, Images
+from .download import download, locked
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR100
@@ -53,17 +54,26 @@ def fetch(root: Path, progress: bool) -> Path:
     from torchvision.datasets import CIFAR100
 
     folder = root / NAME
+    archive = folder / CIFAR100.filename
     try:
-        CIFAR100(folder, download=True)
-    except (RuntimeError, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        reason = " ".join(str(error).split())
+        with locked(archive):
+            if not _is_whole(root):
+                download(CIFAR100.url, archive, CIFAR100.tgz_md5, progress)
+                CIFAR100(folder, download=True)  # the archive is there, so it is only unpacked
+    except TransferlibError as error:
         raise TransferlibError(
-            f"cannot download CIFAR-100 from {CIFAR100.url} ({reason}): check the network, or unpack "
-            f"{CIFAR100.filename} in {folder}"
+            f"cannot download CIFAR-100 from {CIFAR100.url}: check the network, or unpack {CIFAR100.filename} in "
+            f"{folder} ({error})"
         ) from error
     return folder
+
+
+def _is_whole(root: Path) -> bool:
+    try:
+        _part(root, train=True)
+    except TransferlibError:
+        return False
+    return True
 
 
 def count(root: Path) -> tuple[int, int, int]:

@@ -27,6 +27,20 @@ class Dataset:
     groups: tuple[str | None, ...]  # "natural", "man-made" or unknown
     train: Images
     val: Images
+    findings: tuple[Finding, ...] = ()  # of a folder of pictures: what is odd or left out
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is odd about some files, in words that go behind "pictures" or "files"."""
+
+    what: str
+    files: tuple[str, ...]
+    word: str = ""  # of the decoder, on the first
+
+    def __str__(self) -> str:
+        said = f" ({self.word})" if self.word else ""
+        return f"{self.what}: {len(self.files)}, the first is {self.files[0]}{said}"
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,7 @@ class Source:
     names: tuple[str, ...]
     train: Listing
     val: Listing
+    findings: tuple[Finding, ...] = ()  # files that are no part of it
 
 
 def wordnet_groups(wnids: Sequence[str]) -> tuple[str | None, ...]:

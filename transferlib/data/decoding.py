@@ -9,19 +9,44 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-
-from tqdm import tqdm
+from typing import Any
 
 from ..errors import TransferlibError
+from ..progress import counted
 from . import worker
 
 CHUNK = 128  # pictures a request: a few seconds for large ones, nothing lost on small ones
 DIED = "a decoding process was ended from outside: make more memory free and try again"
 
 Chunks = deque[tuple[int, list[str]]]  # number of the first file, files
-Report = Callable[[int, list[str], dict[int, str]], None]  # first file, files, what failed
+Report = Callable[[int, list[str], dict[str, Any]], None]  # first file, files, what `worker.fill` found
+
+
+@dataclass
+class Decoded:
+    """What decoding found, by the numbers of the files, ascending.
+
+    Attributes:
+        failed: those that could not be decoded, each with the reason.
+        remarks: what is odd about others, each with the decoder's word on it.
+        spans: the least and the largest value of pictures with more than 8 bits.
+    """
+
+    failed: dict[int, str] = field(default_factory=dict)
+    remarks: dict[int, dict[str, str]] = field(default_factory=dict)
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, first: int, found: dict[str, Any]) -> None:
+        """Add what `worker.fill` found in the files from number `first` on."""
+        for name, mine in (("failed", self.failed), ("remarks", self.remarks), ("spans", self.spans)):
+            mine.update({first + int(place): said for place, said in found[name].items()})
+
+    def sorted(self) -> Decoded:
+        """The same in the order of the files."""
+        return Decoded(*(dict(sorted(part.items())) for part in (self.failed, self.remarks, self.spans)))
 
 
 def cores() -> int:
@@ -30,52 +55,55 @@ def cores() -> int:
 
 
 def decode(
-    files: list[str], out: Path, resolution: int, *, offset: int = 0, title: str | None = None
-) -> dict[int, str]:
+    files: list[str],
+    out: Path,
+    resolution: int,
+    *,
+    offset: int = 0,
+    title: str | None = None,
+    span: tuple[int, int] = worker.FULL,
+) -> Decoded:
     """Decode `files` to squares of `resolution`, as consecutive rows of the file `out` from `offset` on.
 
     Args:
-        title: what the progress bar says; no bar without one.
-
-    Returns:
-        The numbers of the files that could not be decoded, ascending, each with the reason.
+        title: what is said of it on the standard error; nothing without one.
+        span: black and white of pictures with more than 8 bits.
 
     Raises:
         TransferlibError: when a decoding process dies.
         OSError: when `out` cannot be written.
     """
     chunks: Chunks = deque((first, files[first : first + CHUNK]) for first in range(0, len(files), CHUNK))
-    failed: dict[int, str] = {}
-    lock = Lock()
-    with tqdm(total=len(files), desc=title, unit=" images", disable=title is None) as bar:
+    found, lock = Decoded(), Lock()
+    with counted(len(files), title, "images") as done:
 
-        def report(first: int, done: list[str], bad: dict[int, str]) -> None:
+        def report(first: int, some: list[str], said: dict[str, Any]) -> None:
             with lock:
-                failed.update({first + int(place): reason for place, reason in bad.items()})
-                bar.update(len(done))
+                found.add(first, said)
+                done(len(some))
 
-        _share_out(chunks, out, resolution, offset, report)
-    return dict(sorted(failed.items()))
+        _share_out(chunks, out, resolution, offset, span, report)
+    return found.sorted()
 
 
-def _share_out(chunks: Chunks, out: Path, resolution: int, offset: int, report: Report) -> None:
+def _share_out(chunks: Chunks, out: Path, resolution: int, offset: int, span: tuple[int, int], report: Report) -> None:
     workers = min(cores(), len(chunks))
     if workers < 2:  # not worth a process
         with out.open("r+b") as file:
             for first, files in chunks:
                 at = offset + first * resolution**2 * 3
-                report(first, files, worker.fill(file, at, files, resolution))
+                report(first, files, worker.fill(file, at, files, resolution, span))
         return
     with ThreadPoolExecutor(workers) as pool:
         try:
-            drives = [pool.submit(_drive, chunks, out, resolution, offset, report) for _ in range(workers)]
+            drives = [pool.submit(_drive, chunks, out, resolution, offset, span, report) for _ in range(workers)]
             for drive in drives:
                 drive.result()
         finally:
             chunks.clear()  # interrupted: every process ends after the chunk in hand
 
 
-def _drive(chunks: Chunks, out: Path, resolution: int, offset: int, report: Report) -> None:
+def _drive(chunks: Chunks, out: Path, resolution: int, offset: int, span: tuple[int, int], report: Report) -> None:
     """Feed one process with chunks until none is left."""
     command = [sys.executable, worker.__file__, str(out), str(resolution)]
     pipe = subprocess.PIPE
@@ -84,7 +112,7 @@ def _drive(chunks: Chunks, out: Path, resolution: int, offset: int, report: Repo
         try:
             while chunk := _next(chunks):
                 first, files = chunk
-                request = json.dumps([offset + first * resolution**2 * 3, files])
+                request = json.dumps([offset + first * resolution**2 * 3, files, span])
                 print(request, file=process.stdin, flush=True)
                 report(first, files, _answer(process.stdout.readline()))
         except BaseException as error:
@@ -102,10 +130,10 @@ def _next(chunks: Chunks) -> tuple[int, list[str]] | None:
         return None
 
 
-def _answer(line: str) -> dict[int, str]:
+def _answer(line: str) -> dict[str, Any]:
     if not line:
         raise TransferlibError(DIED)
     answer = json.loads(line)
     if "error" in answer:
         raise OSError(*answer["error"])
-    return answer["failed"]
+    return answer

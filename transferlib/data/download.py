@@ -8,17 +8,19 @@ import stat
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
-from tqdm import tqdm
-
+from .. import locks
 from ..errors import TransferlibError
+from ..progress import counted
 
 TRIES = 5
+DEEPEST, LONGEST, LONGEST_PATH = 40, 255, 2000  # folders; bytes of a name, and of a whole path
+ENCRYPTED = 0x1  # the bit of a member's flags that says so
 BLOCK = 1 << 18
 
 
@@ -26,7 +28,7 @@ BLOCK = 1 << 18
 def locked(path: Path) -> Iterator[None]:
     """Let only one process at a time fetch `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    with locks.held(path.with_name(f"{path.name}.lock")):
         yield
 
 
@@ -78,11 +80,11 @@ def _save(url: str, response: HTTPResponse, part: Path, have: int, progress: boo
     total = have + int(length) if length else None
     with (
         part.open("ab" if have else "wb") as file,
-        tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress) as bar,
+        counted(total, part.stem if progress else None, "B", have) as done,
     ):
         while block := response.read(BLOCK):
             file.write(block)
-            bar.update(len(block))
+            done(len(block))
     return total is None or part.stat().st_size >= total
 
 
@@ -120,24 +122,51 @@ def unpack(archive: Path, folder: Path) -> None:
             _inspect(archive, file)
             file.extractall(part)
         (part / folder.name).rename(folder)
-    except (zipfile.BadZipFile, FileNotFoundError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, FileNotFoundError, NotADirectoryError) as error:
         raise TransferlibError(f"{archive} is not the expected archive ({error}): delete it, try again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
 def _inspect(archive: Path, file: zipfile.ZipFile) -> None:
+    kinds: dict[tuple[str, ...], bool] = {}  # of each path, whether it is a folder
     for member in file.infolist():
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        outside = path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1])
-        if outside or stat.S_ISLNK(member.external_attr >> 16):
-            raise TransferlibError(
-                f"{archive} is not safe to unpack, {member.filename!r} is a link or lies outside: delete it"
-            )
+        if why := _unsafe(member) or _clash(member, kinds):
+            raise TransferlibError(f"{archive} is not safe to unpack, {member.filename[:80]!r} {why}: delete it")
     needed = sum(member.file_size for member in file.infolist())
     free = shutil.disk_usage(archive.parent).free
     if needed > free:
         raise no_room(f"unpacking {archive.name}", archive.parent, needed, free)
+
+
+def _parts(member: zipfile.ZipInfo) -> tuple[str, ...]:
+    return PurePosixPath(member.filename.replace("\\", "/")).parts
+
+
+def _unsafe(member: zipfile.ZipInfo) -> str:
+    """Why a member can't be unpacked as a file or folder below, in words; empty where it can."""
+    parts = _parts(member)
+    path = PurePosixPath(*parts)
+    mode = stat.S_IFMT(member.external_attr >> 16)
+    if path.is_absolute() or ".." in parts or ":" in "".join(parts[:1]) or mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link, a device, or lies outside"
+    sizes = [len(part.encode(errors="surrogateescape")) for part in parts]
+    if len(parts) > DEEPEST or max(sizes, default=0) > LONGEST or sum(sizes) > LONGEST_PATH:
+        return "has a longer name than a file system takes, or lies too deep"
+    if member.flag_bits & ENCRYPTED:
+        return "is encrypted"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is compressed in a way that is not expected"
+    return ""
+
+
+def _clash(member: zipfile.ZipInfo, kinds: dict[tuple[str, ...], bool]) -> str:
+    """Whether a member is a file where another is a folder, in words; notes what it is."""
+    parts = _parts(member)
+    above = {parts[:end]: True for end in range(1, len(parts))} | {parts: member.is_dir()}
+    if any(kinds.setdefault(path, is_folder) != is_folder for path, is_folder in above.items()):
+        return "is a file and a folder at once"
+    return ""
 
 
 def no_room(what: str, folder: Path, needed: int, free: int) -> TransferlibError:

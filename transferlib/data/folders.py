@@ -2,41 +2,111 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import TransferlibError
+from ..paths import keep_apart
 from .cache import cached, from_pictures
-from .dataset import Dataset, Listing, Source
+from .dataset import Dataset, Finding, Listing, Source
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # pictures too; to pass them over would change the data in silence
 UNREAD = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".tga", ".psd", ".dng", ".cr2", ".nef", ".arw")
 VAL_SHARE = 0.2
+# of Synology, QNAP, Windows and Mac; those of Jupyter, Linux and others begin with a dot
+SYSTEM = {
+    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "lost+found"),
+    *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "desktop.ini", "icon\r"),
+}
+HIDDEN = "pictures that are hidden, or in hidden or system folders, are left out"
+NO_PICTURE = "files whose names do not end as a picture's do are left out (rename those that are pictures)"
+BESIDE = "files or folders beside the class folders are left out"
+LISTED = "links to pictures that are listed already are left out"
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # no names of classes
 
 
-def path_of(name: str) -> Path:
-    """The folder that a user names, in full.
+class LeftOut:
+    """The files of a folder that are no part of the data set, by the reason, so that none is passed over in silence."""
 
-    Raises:
-        TransferlibError: for the home of a user who does not exist.
-    """
-    try:
-        return Path(name).expanduser().resolve()
-    except RuntimeError as error:
-        raise TransferlibError(f"no folder {name}: {error}") from error
+    def __init__(self) -> None:
+        self.files: dict[str, list[str]] = {}
+        self.listed: set[tuple[int, int]] = set()  # device and number of files: a link leads to one of them
+
+    def add(self, why: str, *files: str) -> None:
+        """Note some files."""
+        if files:
+            self.files.setdefault(why, []).extend(files)
+
+    def once(self, files: list[str]) -> list[str]:
+        """Those of some files that no other name has led to before."""
+        return [file for file in files if self._is_new(file)]
+
+    def _is_new(self, file: str) -> bool:
+        try:
+            found = Path(file).stat()
+        except OSError:  # a link to nowhere: decoding will name it
+            return True
+        identity = found.st_dev, found.st_ino
+        if found.st_ino and identity in self.listed:
+            self.add(LISTED, file)
+            return False
+        self.listed.add(identity)
+        return True
+
+    def beside(self, folder: Path, expected: tuple[str, ...]) -> None:
+        """Note what lies in a folder beside the folders that are expected there."""
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if entry.name in expected:
+                continue
+            if hidden(entry.name):
+                self.add(HIDDEN, *_of_pictures(entry.path))
+            else:
+                self.add(BESIDE, entry.path)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What was left out, a reason each."""
+        return tuple(Finding(why, tuple(files)) for why, files in self.files.items())
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder belongs to the system and not to the data, by its name."""
+    return name.startswith(".") or name.lower() in SYSTEM
+
+
+def _of_pictures(path: str) -> list[str]:
+    """The pictures of all kinds in a hidden folder, or the hidden file itself if it is one."""
+    if not Path(path).is_dir():
+        return [path] * path.lower().endswith(SUFFIXES + UNREAD)
+    return sorted(
+        f"{at}/{name}" for at, _, names in os.walk(path) for name in names if name.lower().endswith(SUFFIXES + UNREAD)
+    )
 
 
 def load(folder: Path, root: Path, resolution: int, progress: bool) -> Dataset:
-    """Open a user's own pictures, decoded first if `folder` has changed since."""
+    """Open a user's own pictures, decoded first if `folder`, resolved, has changed since."""
+    keep_apart(root / "arrays", [folder])
     listed = source(folder)
-    name = f"folder:{folder}"
+    name, fingerprint = f"folder:{folder}", _fingerprint(listed)
     key = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    make = from_pictures(name, resolution, lambda: listed, progress)
-    return cached(name, resolution, root / "arrays" / f"folder-{key}" / str(resolution), make, _fingerprint(listed))
+    decoded = from_pictures(name, resolution, lambda: listed, progress, own=True)
+
+    def make(place: Path) -> dict[str, Any]:
+        meta = decoded(place)
+        if state(folder) != fingerprint:
+            raise TransferlibError(f"{folder} changed while it was read: start again when nothing writes into it")
+        return meta
+
+    return cached(name, resolution, root / "arrays" / f"folder-{key}" / str(resolution), make, fingerprint)
+
+
+def state(folder: Path) -> str:
+    """A hash of what lies in a folder, by names, sizes and times: another one means that it has changed."""
+    return _fingerprint(source(folder))
 
 
 def source(folder: Path) -> Source:
@@ -48,11 +118,19 @@ def source(folder: Path) -> Source:
     """
     if not folder.is_dir():
         raise TransferlibError(f"no folder {folder}: expected a folder of class folders")
-    halves = [split for split in ("train", "val") if (folder / split).is_dir()]
+    halves = tuple(split for split in ("train", "val") if (folder / split).is_dir())
     if len(halves) == 1:
         raise TransferlibError(f"{folder} has {halves[0]}/ only: expected train/ and val/, or class folders")
+    left = LeftOut()
+    listed = split_source(folder, left=left) if halves else _divided(folder, left)
+    for top in [folder / split for split in halves] or [folder]:
+        left.beside(top, listed.classes)
     if halves:
-        return split_source(folder)
+        left.beside(folder, halves)
+    return dataclasses.replace(listed, findings=left.findings())
+
+
+def _divided(folder: Path, left: LeftOut) -> Source:
     classes = class_folders(folder)
     if {name.lower() for name in classes} <= PARTS:
         raise TransferlibError(
@@ -60,23 +138,24 @@ def source(folder: Path) -> Source:
         )
     train, val = Listing([], []), Listing([], [])
     for label, name in enumerate(classes):
-        for files, listing in zip(_divide(folder, _some_pictures(folder / name)), (train, val), strict=True):
+        for files, listing in zip(_divide(folder, _some_pictures(folder / name, left)), (train, val), strict=True):
             listing.files.extend(files)
             listing.labels.extend([label] * len(files))
     return Source(classes, classes, train, val)
 
 
-def split_source(folder: Path, named: Callable[[str], str] = str) -> Source:
+def split_source(folder: Path, named: Callable[[str], str] = str, left: LeftOut | None = None) -> Source:
     """List `folder`/train and `folder`/val, whose class folders must be the same.
 
     Args:
         named: gives a class's name for people.
+        left: told what is left out.
     """
     classes = class_folders(folder / "train")
     for name in sorted(set(classes) ^ set(class_folders(folder / "val"))):
         there, missing = ("train", "val") if name in classes else ("val", "train")
         raise TransferlibError(f"class {name} is in {folder}/{there} but not in {missing}/: add or remove it")
-    train, val = (_list(folder / split, classes) for split in ("train", "val"))
+    train, val = (_list(folder / split, classes, left) for split in ("train", "val"))
     return Source(classes, tuple(named(name) for name in classes), train, val)
 
 
@@ -86,28 +165,56 @@ def class_folders(folder: Path) -> tuple[str, ...]:
     Raises:
         TransferlibError: when there are fewer than two.
     """
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not hidden(entry.name))
     if len(names) < 2:
         raise TransferlibError(f"expected at least two class folders in {folder}, got {len(names)}")
     return tuple(names)
 
 
-def pictures(folder: Path) -> list[str]:
-    """List the picture files anywhere in `folder`, sorted.
+def pictures(folder: Path, left: LeftOut | None = None) -> list[str]:
+    """List the picture files anywhere in `folder`, sorted; links to folders are followed.
+
+    Args:
+        left: told what is left out.
 
     Raises:
         TransferlibError: for a picture of a kind that is not read.
     """
+    left = LeftOut() if left is None else left
+    found: list[str] = []
+    for at, names in _walk(folder, left):
+        for name in names:
+            file, ending = f"{at}/{name}", name.lower()
+            if hidden(name):
+                left.add(HIDDEN, *_of_pictures(file))
+            elif ending.endswith(SUFFIXES + UNREAD):
+                found.append(file)
+            else:
+                left.add(NO_PICTURE, file)
+    found.sort()
+    unread = next((file for file in found if file.lower().endswith(UNREAD)), None)
+    if unread:
+        raise TransferlibError(f"{unread} is of a kind that is not read: convert it to .jpg or .png, or move it away")
+    return found
+
+
+def _walk(folder: Path, left: LeftOut) -> Iterator[tuple[str, list[str]]]:
+    """The folders below one, each with its files, but for hidden ones; each once, wherever links lead."""
 
     def stop(error: OSError) -> None:
         raise error
 
-    walk = os.walk(folder, onerror=stop)
-    seen = sorted(f"{at}/{file}" for at, _, names in walk for file in names if file[0] != ".")
-    unread = next((file for file in seen if file.lower().endswith(UNREAD)), None)
-    if unread:
-        raise TransferlibError(f"{unread} is of a kind that is not read: convert it to .jpg or .png, or move it away")
-    return [file for file in seen if file.lower().endswith(SUFFIXES)]
+    visited: set[tuple[int, int]] = set()
+    for at, folders, names in os.walk(folder, onerror=stop, followlinks=True):
+        found = Path(at).stat()
+        if (found.st_dev, found.st_ino) in visited:
+            folders.clear()
+            continue
+        visited |= {(found.st_dev, found.st_ino)} if found.st_ino else set()
+        for name in sorted(filter(hidden, folders)):
+            left.add(HIDDEN, *_of_pictures(f"{at}/{name}"))
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        yield at, sorted(names)
 
 
 def read_words(path: Path) -> dict[str, str]:
@@ -118,17 +225,18 @@ def read_words(path: Path) -> dict[str, str]:
     return {wnid: words.split(",")[0] for wnid, _, words in (line.partition("\t") for line in lines)}
 
 
-def _some_pictures(folder: Path) -> list[str]:
-    files = pictures(folder)
+def _some_pictures(folder: Path, left: LeftOut | None) -> list[str]:
+    files = pictures(folder, left)
+    files = left.once(files) if left else files
     if not files:
         raise TransferlibError(f"no pictures in class folder {folder}: add some ({' '.join(SUFFIXES)}) or remove it")
     return files
 
 
-def _list(folder: Path, classes: tuple[str, ...]) -> Listing:
+def _list(folder: Path, classes: tuple[str, ...], left: LeftOut | None) -> Listing:
     listing = Listing([], [])
     for label, name in enumerate(classes):
-        files = _some_pictures(folder / name)
+        files = _some_pictures(folder / name, left)
         listing.files.extend(files)
         listing.labels.extend([label] * len(files))
     return listing
@@ -156,12 +264,14 @@ def _fingerprint(listed: Source) -> str:
     digest = hashlib.sha256()
     for file in (*listed.train.files, *listed.val.files):
         digest.update(f"{file}\0{_state(file)}\0".encode("utf-8", "surrogateescape"))
+    for finding in listed.findings:  # what is left out is said when the folder is read
+        digest.update("\0".join((finding.what, *finding.files)).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-def _state(file: str) -> tuple[int, int] | None:
+def _state(file: str) -> tuple[int, int, int] | None:
     try:
         found = Path(file).stat()
     except FileNotFoundError:  # a link to nowhere: decoding will name it
         return None
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns  # the last can't be set back, as by `cp -p`

@@ -6,33 +6,125 @@ would import the caller's script once more in every process, and hang one that h
 
 from __future__ import annotations
 
+import io
 import json
 import signal
+import stat
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+FULL = (0, 65535)  # black and white of pictures with more than 8 bits
+PART = 32  # levels of 256: a picture that uses fewer has lost most of what it shows
+METADATA = "have metadata that cannot be read; their pixels are taken"
+FRAMES = "have several frames, of which the first is taken"
+NARROW = f"use fewer than {PART} of 256 levels: they are nearly of one colour, or hold fewer bits than their files say"
 
-def _rgb(picture: Image.Image) -> Image.Image:
+Remarks = dict[str, str]  # what is odd about a picture, and the decoder's word on it
+
+
+def _open(file: Path, remarks: Remarks) -> Image.Image:
+    """Open and decode a picture; where that fails, once more without its metadata."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise ValueError("no regular file")  # a pipe would be waited for without end
+    try:
+        picture = Image.open(file)
+        # a telephone's MPO holds a picture for each eye, or a preview
+        if getattr(picture, "is_animated", False) and picture.format != "MPO":
+            remarks[FRAMES] = f"{picture.n_frames} frames"
+        picture.load()
+    except Image.DecompressionBombError as error:
+        limit = 2 * Image.MAX_IMAGE_PIXELS / 1e6
+        raise ValueError(f"more than {limit:.0f} megapixels: make it smaller") from error
+    except Exception as error:
+        picture = _bare(file.read_bytes())
+        if picture is None:
+            raise
+        remarks[METADATA] = _words(error)
+    return picture
+
+
+def _bare(content: bytes) -> Image.Image | None:
+    """The picture without its metadata, None where that does not help either."""
+    walks = {b"\x89PNG\r\n\x1a\n": _png_pixels, b"\xff\xd8": _jpeg_pixels}
+    walk = next((walk for start, walk in walks.items() if content.startswith(start)), None)
+    try:
+        if walk is None:
+            return None
+        picture = Image.open(io.BytesIO(b"".join(walk(content))))
+        picture.load()
+    except Exception:  # a damaged file can raise nearly anything
+        return None
+    return picture
+
+
+def _png_pixels(content: bytes) -> Iterator[bytes]:
+    """The signature, and the chunks that pixels are made of: the critical ones and transparency."""
+    yield content[:8]
+    at = 8
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        name = content[at + 4 : at + 8]
+        if name[:1].isupper() or name == b"tRNS":
+            yield content[at:end]
+        at = end
+
+
+def _jpeg_pixels(content: bytes) -> Iterator[bytes]:
+    """The segments up to the scan but for comments and applications' own, save Adobe's, which names the colours."""
+    yield content[:2]
+    at = 2
+    while content[at + 1] != 0xDA:  # start of scan
+        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if content[at + 1] == 0xEE or not (0xE0 <= content[at + 1] <= 0xEF or content[at + 1] == 0xFE):
+            yield content[at:end]
+        at = end
+    yield content[at:]
+
+
+def _upright(picture: Image.Image, remarks: Remarks) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception as error:  # of the metadata: the pixels are there
+        remarks[METADATA] = _words(error)
+        return picture
+
+
+def _rgb(picture: Image.Image, span: tuple[int, int]) -> Image.Image:
     if picture.mode == "RGB":
         return picture
     if picture.mode == "F":  # convert() would take 1.0 for nearly black
         raise ValueError("a picture in floating point, whose white is not known: save it in 8 or 16 bits")
     if picture.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
-        picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+        black, white = span
+        levels = (np.asarray(picture).astype(np.int64) - black) * 256 // (white - black + 1)
+        picture = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     if picture.mode.lower() in ("rgba", "la", "pa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")  # what lies under full transparency is not meant to be seen
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return picture.convert("RGB")
 
 
-def square(file: str | Path, resolution: int) -> np.ndarray:
+def square(
+    file: str | Path,
+    resolution: int,
+    span: tuple[int, int] = FULL,
+    remarks: Remarks | None = None,
+    spans: list[tuple[int, int]] | None = None,
+) -> np.ndarray:
     """Decode a picture, upright, in RGB, its central square resized with antialiasing.
+
+    Args:
+        file: of the picture.
+        resolution: side of the square, in pixels.
+        span: black and white of a picture with more than 8 bits.
+        remarks: what is odd about the picture is added to them.
+        spans: the least and the largest value of a picture with more than 8 bits are added to them.
 
     Returns:
         uint8 (resolution, resolution, 3).
@@ -40,39 +132,61 @@ def square(file: str | Path, resolution: int) -> np.ndarray:
     Raises:
         Exception: whatever Pillow raises for a file that is missing, cut short or no picture.
     """
-    with Image.open(file) as picture:
-        upright = _rgb(ImageOps.exif_transpose(picture))
-        return np.asarray(ImageOps.fit(upright, (resolution, resolution), Image.Resampling.LANCZOS))
+    remarks = {} if remarks is None else remarks
+    with _open(Path(file), remarks) as picture:
+        if picture.mode.startswith("I") and spans is not None:
+            spans.append(tuple(map(int, picture.getextrema())))
+        upright = _rgb(_upright(picture, remarks), span)
+        pixels = np.asarray(ImageOps.fit(upright, (resolution, resolution), Image.Resampling.LANCZOS))
+    if int(pixels.max()) - int(pixels.min()) < PART:
+        remarks[NARROW] = f"{pixels.min()} to {pixels.max()}"
+    return pixels
 
 
-def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int) -> dict[int, str]:
+def _words(error: BaseException | Warning) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int, span: tuple[int, int]) -> dict[str, Any]:
     """Write the squares of `files` one after another into `out`, from byte `at` on.
 
     Returns:
-        The places in `files` of those that could not be decoded (left black), each with the reason.
+        By their places in `files`: ``failed``, those that could not be decoded (left black), each with the reason;
+        ``remarks``, what is odd about others; ``spans``, the values of those with more than 8 bits.
     """
     squares = np.zeros((len(files), resolution, resolution, 3), np.uint8)
-    failed = {}
+    found: dict[str, Any] = {"failed": {}, "remarks": {}, "spans": {}}
     for place, file in enumerate(files):
-        try:
-            squares[place] = square(file, resolution)
-        except Exception as error:  # a damaged file can raise nearly anything
-            failed[place] = " ".join(str(error).split()) or type(error).__name__
+        remarks: Remarks = {}
+        spans: list[tuple[int, int]] = []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large, and decoded all the same
+            try:
+                squares[place] = square(file, resolution, span, remarks, spans)
+            except Exception as error:  # a damaged file can raise nearly anything
+                found["failed"][place] = _words(error)
+                continue
+        if caught:
+            remarks.setdefault(METADATA, _words(caught[0].message))
+        found["remarks"] |= {place: remarks} if remarks else {}
+        found["spans"] |= {place: spans[0]} if spans else {}
     out.seek(at)
     out.write(squares.data)
     out.flush()
-    return failed
+    return found
 
 
 def serve(array: str, resolution: int) -> None:
-    """Answer each line `[at, files]` on the standard input with one line: what failed, as JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends us by closing the pipe
-    warnings.simplefilter("ignore")  # odd metadata is not news to anyone
+    """Answer each line `[at, files, span]` on the standard input with one line: what `fill` found, as JSON."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the caller ends us by closing the pipe
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     with Path(array).open("r+b") as out:
         for line in sys.stdin:
-            at, files = json.loads(line)
+            at, files, span = json.loads(line)
             try:
-                answer = {"failed": fill(out, at, files, resolution)}
+                answer = fill(out, at, files, resolution, span)
             except OSError as error:  # of writing: the disk is full, say
                 answer = {"error": [error.errno, error.strerror, array]}
             print(json.dumps(answer), flush=True)

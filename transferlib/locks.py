@@ -1,0 +1,101 @@
+"""Locks of files, with words: who holds one that is waited for, and what to do where a file system has none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from transferlib.errors import TransferlibError
+
+try:
+    import fcntl
+except ImportError:  # Windows, whose file systems all have locks
+    fcntl = None
+
+TELL_SECONDS = 3.0
+_locking: set[Path] = set()  # folders whose file system has shown that it locks
+
+
+class Busy(Exception):
+    """Another process holds the lock; the message says which."""
+
+
+@contextmanager
+def held(path: Path, wait: float | None = None, tell: Callable[[str], None] = warnings.warn) -> Iterator[None]:
+    """Hold the lock of a file; the system frees it when its holder dies.
+
+    Args:
+        path: of the lock file; its folder must be there.
+        wait: seconds at most, without end by default.
+        tell: told who holds the lock, once, when it has been waited for some seconds.
+
+    Raises:
+        Busy: where it is still held by another process after ``wait`` seconds.
+        TransferlibError: where the file system has no locks.
+    """
+    _require_locks(path)
+    lock = FileLock(path)
+    first = TELL_SECONDS if wait is None else min(wait, TELL_SECONDS)
+    if not _acquired(lock, first):
+        if wait is not None and wait <= first:
+            raise Busy(holder(path))
+        tell(f"waiting for {path}, which {holder(path)} holds")
+        if not _acquired(lock, -1 if wait is None else wait - first):
+            raise Busy(holder(path))
+    try:
+        _sign(path)
+        yield
+    finally:
+        _signature(path).unlink(missing_ok=True)
+        lock.release()
+
+
+def holder(path: Path) -> str:
+    """Who holds a lock, as it has signed itself."""
+    with suppress(OSError):
+        if signed := _signature(path).read_text(encoding="utf-8", errors="replace").strip():
+            return signed
+    return "another process"
+
+
+def _acquired(lock: FileLock, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True
+
+
+def _signature(path: Path) -> Path:
+    return path.with_name(f"{path.name}.by")  # not in the lock itself, which whoever waits for it may empty
+
+
+def _sign(path: Path) -> None:
+    with suppress(OSError):  # a full disk is no reason to stop
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        _signature(path).write_text(f"process {os.getpid()} on {socket.gethostname()}, since {since},", "utf-8")
+
+
+def _require_locks(path: Path) -> None:
+    """Try the file system first: filelock waits for ever, warns or raises, by its version, where there are no locks."""
+    if fcntl is None or path.parent in _locking:
+        return
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):  # these say that somebody holds it
+            raise TransferlibError(
+                f"the file system of {path.parent} has no locks ({error.strerror}): choose a folder on a local disk"
+            ) from error
+    finally:
+        os.close(number)
+    _locking.add(path.parent)

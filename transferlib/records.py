@@ -1,0 +1,155 @@
+"""A finished run as JSON and as a row: what a record must hold, and what can be seen to be wrong with one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from typing import NoReturn
+
+import numpy as np
+
+from transferlib.errors import TransferlibError
+from transferlib.names import printable
+from transferlib.treatments import Treatment
+
+COLUMNS = [
+    *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
+    *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "status", "seconds", "device"),
+]
+RECORDED = ("top1", "best_top1", "status", "seconds", "device")  # of a record, beside its configuration
+NEEDED = ("config", *RECORDED, "curve", "correct", "val_images")
+# what the records hold that were written before there was a digest, all of it and nothing else
+FIRST = {*NEEDED, "family_of", "execution", "versions", "finished"}
+STATUSES = ("ok", "chance", "diverged")
+Config = dict[str, object]
+
+
+def canonical(value: object) -> bytes:
+    """The one way in which a value is written as JSON to be hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def config_key(config: Config) -> str:
+    """The hash of a run's configuration, 16 hexadecimal digits: its name in the store."""
+    return hashlib.sha256(canonical(config)).hexdigest()[:16]
+
+
+def as_json(record: dict) -> bytes:
+    """A record with its digest, by which a changed byte shows."""
+    whole = record | {"digest": hashlib.sha256(canonical(record)).hexdigest()}
+    return json.dumps(whole, indent=1, allow_nan=False).encode()
+
+
+def from_json(content: bytes, key: str) -> dict:
+    """The record that stands under a key.
+
+    Raises:
+        ValueError: for what is no sound record of that run, in one line.
+    """
+    try:
+        record = json.loads(content, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deep for a record") from None
+    if not isinstance(record, dict):
+        raise ValueError("it is no record")
+    digest = record.pop("digest", None)
+    if digest is None and set(record) - FIRST:  # a damaged name of the digest itself is among these
+        raise ValueError(f"it has the unknown field {printable(min(set(record) - FIRST))!s:.40}")
+    if digest is not None and digest != hashlib.sha256(canonical(record)).hexdigest():
+        raise ValueError("its content is not what its digest says")
+    try:
+        _check(record, key)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"it lacks a field or has one of another kind ({error})") from error
+    except TransferlibError as error:  # of the treatment
+        raise ValueError(str(error)) from error
+    return record
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _check(record: dict, key: str) -> None:
+    """Compare what can be compared: a record holds most of its numbers twice."""
+    if lacking := [name for name in NEEDED if name not in record]:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
+    if config_key(record["config"]) != key:
+        raise ValueError("its name is not the hash of its configuration")
+    _check_row(as_row(record))
+    top1, points = record["top1"], record["curve"]
+    right = correct_images(record)
+    tops = [_within(point["top1"], 0, 1) for point in points]
+    _demand(record["status"] in STATUSES, "its status is none")
+    _demand(math.isclose(right.mean(), top1, abs_tol=1e-6), "its top1 is not the share of images that it gets right")
+    _demand(tops[-1] == top1 and max(tops) == record["best_top1"], "its top1 or best_top1 is not that of its curve")
+    epochs = record["config"]["recipe"]["epochs"]
+    expected = len(points) if record["status"] == "diverged" else epochs  # who diverges ends early
+    _demand([point["epoch"] for point in points] == [*range(1, expected + 1)], "its curve has not one point an epoch")
+    for point in points:
+        for name in ("train_loss", "loss"):
+            _demand(point[name] is None or _within(point[name], 0, math.inf) >= 0, "a loss is none")
+    _within(record["seconds"], 0, math.inf)
+
+
+def _check_row(row: dict) -> None:
+    """A row of other kinds of values could not be sorted among the others."""
+    kinds = {int: ("resolution", "seed", "epochs"), str: ("network", "split", "target", "device")}
+    optional = {int: ("images_per_class",), str: ("source",)}
+    for kind, names in kinds.items():
+        _demand(all(type(row[name]) is kind for name in names), f"one of {', '.join(names)} is no {kind.__name__}")
+    for kind, names in optional.items():
+        _demand(all(type(row[name]) in (kind, type(None)) for name in names), f"{', '.join(names)} is none")
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _within(value: float, low: float, high: float) -> float:
+    if isinstance(value, bool) or not (math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"a number is out of range: {value!s:.40}")
+    return value
+
+
+def correct_images(record: dict) -> np.ndarray:
+    """Which validation images a run got right, bool (M,), in the order of the half.
+
+    Raises:
+        ValueError: where there is not one bit for each image.
+    """
+    images = record["val_images"]
+    packed = np.frombuffer(base64.b64decode(record["correct"], validate=True), dtype=np.uint8)
+    bits = np.unpackbits(packed)
+    if images < 1 or len(packed) != math.ceil(images / 8) or bits[images:].any():
+        raise ValueError(f"it has not one bit for each of {images!s:.20} images")
+    return bits[:images].astype(bool)
+
+
+def as_row(record: dict) -> dict:
+    """A record as a row of the store's table, ``COLUMNS``."""
+    config = record["config"]
+    treatment = Treatment.parse(config["treatment"])
+    return {
+        "key": config_key(config),
+        **{name: config[name] for name in ("split", "source", "target", "seed")},
+        **{name: config["data"][name] for name in ("resolution", "images_per_class")},
+        "dataset": _dataset(config["data"]),
+        "network": config["network"]["name"],
+        "treatment": str(treatment),
+        "kind": treatment.kind,
+        "n": treatment.n,
+        "fine_tuned": treatment.fine_tuned,
+        "epochs": config["recipe"]["epochs"],
+        "recipe": config_key(config["recipe"])[:8],
+        **{name: record[name] for name in RECORDED},
+    }
+
+
+def _dataset(data: Config) -> str:
+    """A data set's name; pictures of a user's own go with the start of their hash, for a folder's content changes."""
+    name, version = printable(str(data["name"])), data["version"]
+    return f"{name}@{version[:6]}" if isinstance(version, str) else name
