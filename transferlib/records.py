@@ -133,7 +133,7 @@ def as_row(record: dict) -> dict:
     """A record as a row of the store's table, ``COLUMNS``."""
     config = record["config"]
     treatment = Treatment.parse(config["treatment"])
-    return {
+    row = {
         "key": config_key(config),
         **{name: config[name] for name in ("split", "source", "target", "seed")},
         **{name: config["data"][name] for name in ("resolution", "images_per_class")},
@@ -147,9 +147,10 @@ def as_row(record: dict) -> dict:
         "recipe": config_key(config["recipe"])[:8],
         **{name: record[name] for name in RECORDED},
     }
+    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _dataset(data: Config) -> str:
     """A data set's name; pictures of a user's own go with the start of their hash, for a folder's content changes."""
-    name, version = printable(str(data["name"])), data["version"]
+    name, version = str(data["name"]), data["version"]
     return f"{name}@{version[:6]}" if isinstance(version, str) else name

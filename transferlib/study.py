@@ -578,7 +578,7 @@ def under_way(store: Store) -> Iterator[str]:
         if found := store.get_checkpoint(name):
             rest = found[1]
             if {"plan", "done_steps", "total_steps"} <= rest.keys():
-                yield f"{printable(rest['plan'])}, {rest['done_steps']} of {rest['total_steps']} steps"
+                yield f"{printable(str(rest['plan']))}, {rest['done_steps']} of {rest['total_steps']} steps"
             else:
                 yield f"{name}: its checkpoint is damaged"
 

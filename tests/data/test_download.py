@@ -198,3 +198,66 @@ def test_tiny_imagenet_is_fetched_checked_and_unpacked_once(server, tmp_path, ti
     assert found == root / "tiny-imagenet-200"
     assert not list(root.glob("*.zip*"))
     assert tiny_imagenet.source(found).classes == tiny_imagenet.source(folder).classes
+
+
+# --- archives that are none ---
+
+
+def _edited(path: Path, name: str, *, flag: int = 0, method: int | None = None) -> Path:
+    """A zip file whose directory says of a member what this module does not write: encrypted, or packed otherwise."""
+    _zip(path, {"set/a": "1", name: "22"})
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02")
+    content[at + 8] |= flag
+    if method is not None:
+        content[at + 10 : at + 12] = method.to_bytes(2, "little")
+    path.write_bytes(content)
+    return path
+
+
+def _fifo(path: Path) -> Path:
+    member = zipfile.ZipInfo("set/pipe")
+    member.external_attr = (stat.S_IFIFO | 0o644) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, "")
+    return path
+
+
+BAD = {
+    "encrypted": (lambda p: _edited(p, "set/b", flag=1), "is encrypted"),
+    "an unknown way of packing": (lambda p: _edited(p, "set/b", method=97), "way that is not expected"),
+    "lzma, which the official archive is not": (lambda p: _edited(p, "set/b", method=14), "way that is not expected"),
+    "a name of 300 characters": (lambda p: _zip(p, {"set/" + "n" * 300: "1"}), "longer name"),
+    "a name of 300 bytes": (lambda p: _zip(p, {"set/" + "é" * 150: "1"}), "longer name"),
+    "a folder of 300 characters": (lambda p: _zip(p, {"set/" + "n" * 300 + "/x": "1"}), "longer name"),
+    "2,000 folders deep": (lambda p: _zip(p, {"set/" + "d/" * 2000 + "x": "1"}), "too deep"),
+    "a long path of short names": (lambda p: _zip(p, {"set/" + ("n" * 200 + "/") * 30 + "x": "1"}), "longer name"),
+    "a file, then a folder of its name": (lambda p: _zip(p, {"set/a": "1", "set/a/b": "2"}), "file and a folder"),
+    "a folder, then a file of its name": (lambda p: _zip(p, {"set/a/b": "1", "set/a": "2"}), "file and a folder"),
+    "an empty folder and a file": (lambda p: _zip(p, {"set/a/": "", "set/a": "2"}), "file and a folder"),
+    "a pipe": (_fifo, "a device"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_member_that_can_not_be_unpacked_is_one_line_and_nothing_is_left(tmp_path, what):
+    make, words = BAD[what]
+    archive = make(tmp_path / "a.zip")
+    with pytest.raises(TransferlibError, match=words) as error:
+        unpack(archive, tmp_path / "set")
+    assert "not safe to unpack" in str(error.value) and "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("at", [0.3, 0.5, 0.7])
+def test_an_archive_with_a_damaged_member_is_one_line(tmp_path, at):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("set/a", "".join(map(str, range(3000))))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    middle = int(len(content) * at)
+    content[middle : middle + 40] = bytes(40)
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(TransferlibError, match="is not the expected archive"):
+        unpack(tmp_path / "a.zip", tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]

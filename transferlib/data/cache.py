@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from .download import no_room
 FORMAT = 1  # of the folder; older ones are made anew
 DAMAGED_AT_MOST = 0.1  # of a user's own pictures; a published data set is whole, or it is another one
 DAMAGED = "pictures cannot be decoded and are left out"
-SHARED = "test pictures are training pictures too, pixel by pixel, and are left out of the test"
-SPARED = "test pictures are training pictures too, pixel by pixel, and stay, since their class has no others"
+TESTS = "test pictures are training pictures too, pixel by pixel, and are left out of the test"
+TRAINED = "training pictures are all that the test has of their class, pixel by pixel, and are left out of the training"
+BOTH = "test pictures are training pictures too, pixel by pixel, and stay, since their class has no others"
 TWICE = "pictures are there more than once, pixel by pixel"
 
 Make = Callable[[Path], dict[str, Any]]  # writes the arrays into a folder, returns what meta.json holds
@@ -112,14 +113,10 @@ def decode_into(
     if span != worker.FULL:
         decoded = decode_all(span)
     findings = [*listed.findings, *_remarks(parts, decoded, span)]
-    shared: list[int] = []
-    if own:
-        shared, twice = _doubles(folder, decoded)
-        spared = _only_ones(listed.val.labels, shared, decoded["val"].failed)
-        shared = [number for number in shared if number not in spared]
-        findings += _of_doubles(parts, shared, spared, twice)
+    copies = Copies.of(folder, parts, decoded) if own else Copies()
+    findings += copies.findings(parts)
     for split, listing in parts.items():
-        _keep(folder, split, listing, {*decoded[split].failed, *(shared if split == "val" else ())})
+        _keep(folder, split, listing, {*decoded[split].failed, *copies.dropped(split)})
     damaged = {
         listing.files[number]: why for split, listing in parts.items() for number, why in decoded[split].failed.items()
     }
@@ -194,37 +191,65 @@ def _remarks(parts: dict[str, Listing], decoded: dict[str, Decoded], span: tuple
     return [Finding(what, tuple(files), next(iter(files.values()))) for what, files in kinds.items()]
 
 
-def _doubles(folder: Path, decoded: dict[str, Decoded]) -> tuple[list[int], dict[str, list[int]]]:
-    """Which test pictures also train, and which of either split are there twice, by their numbers."""
-    known: dict[str, set[int]] = {"train": set(), "val": set()}
-    shared: list[int] = []
-    twice: dict[str, list[int]] = {"train": [], "val": []}
-    for split, seen in known.items():
-        pixels = np.load(folder / f"{split}_pixels.npy", mmap_mode="r")
-        for number in sorted(set(range(len(pixels))) - set(decoded[split].failed)):
-            row = hash(pixels[number].tobytes())
-            if split == "val" and row in known["train"]:
-                shared.append(number)
-            elif row in seen:
-                twice[split].append(number)
-            seen.add(row)
-    return shared, twice
+@dataclasses.dataclass(frozen=True)
+class Copies:
+    """Pictures of a user's own that are the same, pixel by pixel, by their numbers in the listings.
+
+    Attributes:
+        tests: test pictures that also train: they leave the test, but for those that are all that a class has there.
+        trained: training pictures that are the same as those: they leave the training, if it has others of the class.
+        both: such as stay in both, since their class has no other picture.
+        twice: of each split, those that came before in it; they stay.
+    """
+
+    tests: tuple[int, ...] = ()
+    trained: tuple[int, ...] = ()
+    both: tuple[int, ...] = ()
+    twice: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path, parts: dict[str, Listing], decoded: dict[str, Decoded]) -> Copies:
+        """Those of the arrays in a folder."""
+        rows = {split: _by_pixels(folder / f"{split}_pixels.npy", decoded[split].failed) for split in parts}
+        first = {split: {numbers[0] for numbers in rows[split].values()} for split in parts}
+        twice = {split: _all(rows[split].values(), but=first[split]) for split in parts}
+        shared = rows["train"].keys() & rows["val"].keys()
+        labels = {split: parts[split].labels for split in parts}
+        others = {labels["val"][n] for row, numbers in rows["val"].items() if row not in shared for n in numbers}
+        only = {row for row in shared if all(labels["val"][n] not in others for n in rows["val"][row])}
+        spare = {labels["train"][n] for row, numbers in rows["train"].items() if row not in only for n in numbers}
+        kept = {row for row in only if not all(labels["train"][n] in spare for n in rows["train"][row])}
+        tests = _all(rows["val"][row] for row in shared - only)
+        trained = _all(rows["train"][row] for row in only - kept)
+        return cls(tests, trained, _all(rows["val"][row] for row in kept), twice)
+
+    def dropped(self, split: str) -> tuple[int, ...]:
+        """What leaves a split."""
+        return {"train": self.trained, "val": self.tests}[split]
+
+    def findings(self, parts: dict[str, Listing]) -> Iterator[Finding]:
+        """What is to be said of them."""
+        told = {TESTS: {"val": self.tests}, TRAINED: {"train": self.trained}, BOTH: {"val": self.both}}
+        gone = {split: set(self.dropped(split)) for split in parts}
+        for what, of in (
+            told | {TWICE: {s: [n for n in ns if n not in gone[s]] for s, ns in self.twice.items()}}
+        ).items():
+            if files := tuple(parts[split].files[number] for split in of for number in of[split]):
+                yield Finding(what, files)
 
 
-def _only_ones(labels: list[int], shared: list[int], failed: Iterable[int]) -> set[int]:
-    """Those of the shared test pictures whose class has no others, so that it would be gone from the test."""
-    others = {labels[number] for number in set(range(len(labels))) - set(shared) - set(failed)}
-    return {number for number in shared if labels[number] not in others}
+def _by_pixels(path: Path, failed: Iterable[int]) -> dict[int, list[int]]:
+    """The numbers of the rows of an array by a hash of their pixels."""
+    rows: dict[int, list[int]] = {}
+    pixels, failed = np.load(path, mmap_mode="r"), set(failed)
+    for number in range(len(pixels)):
+        if number not in failed:
+            rows.setdefault(hash(pixels[number].tobytes()), []).append(number)
+    return rows
 
 
-def _of_doubles(
-    parts: dict[str, Listing], shared: list[int], spared: set[int], twice: dict[str, list[int]]
-) -> Iterator[Finding]:
-    numbers = {SHARED: {"val": shared}, SPARED: {"val": sorted(spared)}, TWICE: twice}
-    for what, of in numbers.items():
-        files = tuple(parts[split].files[number] for split in of for number in of[split])
-        if files:
-            yield Finding(what, files)
+def _all(groups: Iterable[Iterable[int]], but: Container[int] = ()) -> tuple[int, ...]:
+    return tuple(sorted(number for group in groups for number in group if number not in but))
 
 
 def _keep(folder: Path, split: str, listing: Listing, without: set[int]) -> None:

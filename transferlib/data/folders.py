@@ -26,14 +26,15 @@ SYSTEM = {
 HIDDEN = "pictures that are hidden, or in hidden or system folders, are left out"
 NO_PICTURE = "files whose names do not end as a picture's do are left out (rename those that are pictures)"
 BESIDE = "files or folders beside the class folders are left out"
-LISTED = "links to pictures that are listed already are left out"
+LISTED = "links to what the data set has already are left out"
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}  # no names of classes
 
 
 class LeftOut:
     """The files of a folder that are no part of the data set, by the reason, so that none is passed over in silence."""
 
-    def __init__(self) -> None:
+    def __init__(self, top: Path | None = None) -> None:
+        self.top = top
         self.files: dict[str, list[str]] = {}
         self.listed: set[tuple[int, int]] = set()  # device and number of files: a link leads to one of them
 
@@ -45,6 +46,19 @@ class LeftOut:
     def once(self, files: list[str]) -> list[str]:
         """Those of some files that no other name has led to before."""
         return [file for file in files if self._is_new(file)]
+
+    def leads_back(self, path: str) -> bool:
+        """Whether a path is a link to what belongs to the data set already; notes it.
+
+        A link into a hidden folder does not: there git-annex and others keep what they link to.
+        """
+        if self.top is None or not Path(path).is_symlink():
+            return False
+        end = Path(path).resolve()
+        inside = end.is_relative_to(self.top) and not any(map(hidden, end.relative_to(self.top).parts))
+        if inside or self.top.is_relative_to(end):
+            self.add(LISTED, path)
+        return inside or self.top.is_relative_to(end)
 
     def _is_new(self, file: str) -> bool:
         try:
@@ -121,7 +135,7 @@ def source(folder: Path) -> Source:
     halves = tuple(split for split in ("train", "val") if (folder / split).is_dir())
     if len(halves) == 1:
         raise TransferlibError(f"{folder} has {halves[0]}/ only: expected train/ and val/, or class folders")
-    left = LeftOut()
+    left = LeftOut(folder.resolve())
     listed = split_source(folder, left=left) if halves else _divided(folder, left)
     for top in [folder / split for split in halves] or [folder]:
         left.beside(top, listed.classes)
@@ -188,7 +202,7 @@ def pictures(folder: Path, left: LeftOut | None = None) -> list[str]:
             if hidden(name):
                 left.add(HIDDEN, *_of_pictures(file))
             elif ending.endswith(SUFFIXES + UNREAD):
-                found.append(file)
+                found += [file] * (not left.leads_back(file))
             else:
                 left.add(NO_PICTURE, file)
     found.sort()
@@ -213,7 +227,7 @@ def _walk(folder: Path, left: LeftOut) -> Iterator[tuple[str, list[str]]]:
         visited |= {(found.st_dev, found.st_ino)} if found.st_ino else set()
         for name in sorted(filter(hidden, folders)):
             left.add(HIDDEN, *_of_pictures(f"{at}/{name}"))
-        folders[:] = sorted(name for name in folders if not hidden(name))
+        folders[:] = [name for name in sorted(folders) if not hidden(name) and not left.leads_back(f"{at}/{name}")]
         yield at, sorted(names)
 
 
