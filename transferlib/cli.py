@@ -70,7 +70,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def _say(text: str) -> None:
     """Print what no training may be stopped by: a full log loses the line."""
-    Log(sys.stdout).write(f"{printable(text)}\n")
+    _write_line(Log(sys.stdout), printable(text))
 
 
 @contextmanager
@@ -359,8 +359,11 @@ def _words(error: Exception, command: str) -> str | None:
 
 
 def _tell(text: str) -> None:
-    log = Log()
-    log.write(("\r\x1b[K" if log.isatty() else "") + f"{text}\n")  # over the live line
+    _write_line(Log(), text)
+
+
+def _write_line(log: Log, text: str) -> None:
+    log.write(("\r\x1b[K" if log.isatty() else "") + f"{text}\n")  # over the live line, if there is one
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:

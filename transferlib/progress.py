@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +51,13 @@ class Log:
         """The stream's descriptor, by which a bar finds the terminal's width."""
         return self.stream.fileno()
 
+    def width(self) -> int:
+        """How many characters fit on a line of the terminal; the last column would wrap."""
+        try:
+            return max(os.get_terminal_size(self.fileno()).columns - 1, 20)
+        except (OSError, ValueError, AttributeError):
+            return 79
+
 
 @contextmanager
 def counted(total: int | None, title: str | None, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
@@ -66,7 +74,9 @@ def counted(total: int | None, title: str | None, unit: str, done: int = 0) -> I
         yield _Lines(log, title, total, unit, done).add
         return
     how = {"unit": unit if unit == "B" else f" {unit}", "unit_scale": unit == "B", "dynamic_ncols": True}
-    with tqdm(total=total, initial=done, desc=printable(title), file=log, **how) as bar:
+    title, room = printable(title), log.width() // 3
+    short = title if len(title) <= room else f"…{title[1 - room :]}"
+    with tqdm(total=total, initial=done, desc=short, file=log, **how) as bar:
         yield bar.update
 
 

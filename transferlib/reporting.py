@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 
@@ -31,7 +30,8 @@ def progress_line(progress: Progress, width: int | None = None) -> str:
     for dropped in ("runs", "speed", "family"):
         if width is not None and len("  ".join(parts.values())) > width:
             del parts[dropped]
-    return "  ".join(parts.values())[:width]
+    line = "  ".join(parts.values())
+    return line if width is None or len(line) <= width else " ".join(line.split())[:width]
 
 
 @dataclass
@@ -53,13 +53,7 @@ class LineReporter:
         finished = progress.done == progress.total
         if finished or now - self._last >= (LIVE_SECONDS if live else LOG_SECONDS):
             self._last = now
-            self._write(progress_line(progress, self._width() if live else None), live=live and not finished)
-
-    def _width(self) -> int:
-        try:
-            return max(os.get_terminal_size(self.log.fileno()).columns - 1, 20)  # the last column would wrap
-        except (OSError, ValueError, AttributeError):
-            return 79
+            self._write(progress_line(progress, self.log.width() if live else None), live=live and not finished)
 
     def _write(self, line: str, live: bool) -> None:
         start = "\r\x1b[K" if self.log.isatty() else ""

@@ -229,6 +229,38 @@ def test_on_paper_the_controls_are_gone_and_the_picture_stays(opened):
         page.emulate_media(media="screen")
 
 
+# how light the letters are and the ground that they stand on, 0 to 255, of each kind of thing that is printed
+LIGHT = """() => {
+  const light = c => { const [r, g, b, a] = c.match(/[\\d.]+/g).map(Number);
+                       return a === 0 ? null : .299 * r + .587 * g + .114 * b };
+  const ground = e => { for (; e; e = e.parentElement) {
+    const found = light(getComputedStyle(e).backgroundColor); if (found !== null) return found } return 255 };
+  return [...document.querySelectorAll('article :is(h1, h2, p, li, pre, pre span, td, th, code, figcaption)')]
+    .filter(e => e.innerText).map(e => [e.tagName, light(getComputedStyle(e).color), ground(e)]) }"""
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_is_light_whatever_the_screen_was(visit, page, scheme):
+    opened = visit(page, color_scheme=scheme)
+    opened.page.emulate_media(media="print", color_scheme=scheme)
+    found = opened.page.evaluate(LIGHT)
+    assert {tag for tag, *_ in found} >= {"H1", "P"}
+    assert [what for what in found if what[1] > 140 or what[2] < 200] == []
+
+
+@each_chapter
+def test_a_printed_chapter_keeps_its_figures_whole(opened):
+    opened.page.emulate_media(media="print")
+    try:
+        kept = opened.page.locator("article :is(figure, .cell_output, table)").evaluate_all(
+            "all => all.map(e => getComputedStyle(e).breakInside)"
+        )
+    finally:
+        opened.page.emulate_media(media="screen")
+    assert set(kept) <= {"avoid"}
+
+
 # --- the book as a whole ---
 
 
