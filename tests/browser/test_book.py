@@ -232,7 +232,7 @@ def test_on_paper_the_controls_are_gone_and_the_picture_stays(opened):
 # how light the letters are and the ground that they stand on, 0 to 255, of each kind of thing that is printed
 LIGHT = """() => {
   const light = c => { const [r, g, b, a] = c.match(/[\\d.]+/g).map(Number);
-                       return a === 0 ? null : .299 * r + .587 * g + .114 * b };
+                       return a < 0.5 ? null : .299 * r + .587 * g + .114 * b };
   const ground = e => { for (; e; e = e.parentElement) {
     const found = light(getComputedStyle(e).backgroundColor); if (found !== null) return found } return 255 };
   return [...document.querySelectorAll('article :is(h1, h2, p, li, pre, pre span, td, th, code, figcaption)')]
