@@ -174,6 +174,32 @@ def test_a_record_with_a_sound_digest_and_numbers_that_disagree_is_damaged(tmp_p
         assert len(Store(tmp_path).table()) == 1  # the other is not blocked
 
 
+@pytest.mark.parametrize("field", ["top1", "seconds", "val_images", "loss"])
+def test_a_number_of_400_digits_blocks_no_other_record(tmp_path, field):
+    record = invented("A3B", 0.5)
+    key = config_key(record["config"])
+    (record["curve"][0] if field == "loss" else record)[field] = 10**400
+    store = store_of(tmp_path, invented("A4B", 0.4))
+    store.path("runs", key).write_bytes(as_json(record))
+    with pytest.warns(UserWarning, match=key):
+        assert len(store.table()) == 1
+
+
+def test_a_file_far_larger_than_a_record_is_none(tmp_path):
+    store = store_of(tmp_path, invented("A4B", 0.4))
+    with store.path("runs", KEY).open("wb") as file:
+        file.truncate(40 << 30)
+    with pytest.warns(UserWarning, match="far more than such a file"):
+        assert len(store.table()) == 1
+
+
+def test_a_record_that_could_not_be_read_again_is_never_written(tmp_path):
+    record = invented("A3B", 0.5) | {"best_top1": 0.1}
+    with pytest.raises(TransferlibError, match="has no sound record"):
+        Store(tmp_path).put(record)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("treatment", ["A8B", "A3C", "", None, 3, ["A3B"]])
 def test_a_treatment_that_does_not_parse_is_damage(treatment):
     record = invented("A3B", 0.5)
@@ -259,12 +285,16 @@ def test_weights_of_another_run_or_network_are_not_taken(sound, tmp_path):
     folder = shutil.copytree(sound[0], tmp_path / "s")
     one, other = sorted((folder / "weights").iterdir())
     like = Store(folder).get_weights(one.stem)
+    halves = {name: t.half() for name, t in like.items()}
     other_like = {name: torch.zeros(2, 3) for name in like}
     shutil.copy(other, one)
     with pytest.warns(UserWarning, match=f"it is that of run {other.stem}"):
         assert Store(folder).get_weights(one.stem) is None
     with pytest.warns(UserWarning, match="its tensor .* is torch.float32"):
         assert Store(folder).get_weights(other.stem, other_like) is None
+    one.write_bytes(to_safetensors(halves, {"key": one.stem}))
+    with pytest.warns(UserWarning, match=r"is torch.float16 .*, not torch.float32"):
+        assert Store(folder).get_weights(one.stem, like) is None
     whole = {name: (t > 0 if t.is_floating_point() else t) for name, t in like.items()}
     one.write_bytes(to_safetensors(whole, {"key": one.stem}))
     with pytest.warns(UserWarning, match="is torch.bool"):
@@ -318,7 +348,9 @@ def test_a_checkpoint_without_one_of_its_fields_is_set_aside_or_not_missed(sound
     assert numbers(Store(folder)) == numbers(Store(sound[0]))
 
 
-@pytest.mark.parametrize("what", ["lacks a tensor", "another shape", "another kind", "steps", "curve", "point"])
+@pytest.mark.parametrize(
+    "what", ["lacks a tensor", "another shape", "another kind", "steps", "curve", "point", "top1", "seconds"]
+)
 def test_a_checkpoint_that_does_not_fit_its_family_is_set_aside(sound, tmp_path, what):
     folder = shutil.copytree(sound[1], tmp_path / "s")
     (path,) = (folder / "checkpoints").iterdir()
@@ -334,6 +366,10 @@ def test_a_checkpoint_that_does_not_fit_its_family_is_set_aside(sound, tmp_path,
         rest["done_steps"] = 10**6
     elif what == "curve":
         rest["members"][0]["curve"] *= 2
+    elif what == "top1":
+        rest["members"][0]["curve"][0]["top1"] = 1.5
+    elif what == "seconds":
+        rest["seconds"] = float("nan")
     else:
         rest["members"][0]["curve"] = [{"epoch": 1}]
     Store(folder).put_checkpoint(path.stem, tensors, rest)
@@ -464,3 +500,26 @@ def test_the_threads_are_recorded(sound):
 def test_load_file_reads_what_we_write(tmp_path):
     (tmp_path / "x").write_bytes(to_safetensors({"a": torch.arange(3)}, {}))
     assert same(load_file(tmp_path / "x"), {"a": torch.arange(3)})
+
+
+@pytest.mark.parametrize("rest", [{}, {"plan": 5, "done_steps": 1, "total_steps": 2}, {"runs": [1]}, {"runs": None}])
+def test_a_leftover_checkpoint_that_is_none_stops_no_command(sound, tmp_path, capsys, rest):
+    folder = shutil.copytree(sound[0], tmp_path / "s")
+    (name,) = (path.stem for path in (sound[1] / "checkpoints").iterdir())
+    Store(folder).put_checkpoint(name, {}, rest)
+    assert main(["status", "--store", str(folder)]) == 0
+    run_study(STUDY, Store(folder))
+    assert numbers(Store(folder)) == numbers(Store(sound[0]))
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a folder", "a link"])
+def test_what_lies_where_a_lock_is_signed_hinders_nothing(tmp_path, what):
+    store, target = Store(tmp_path), tmp_path / "precious"
+    target.write_text("mine")
+    (tmp_path / "locks").mkdir()
+    by = tmp_path / "locks" / f"{KEY}.lock.by"
+    {"a pipe": lambda: os.mkfifo(by), "a folder": by.mkdir, "a link": lambda: by.symlink_to(target)}[what]()
+    for _ in range(2):
+        with store.lock(KEY, wait=1.0):
+            pass
+    assert target.read_text() == "mine"

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,10 +21,10 @@ from transferlib.measure import measure
 from transferlib.names import printable, write_csv
 from transferlib.paths import figure_path, keep_out, resolved
 from transferlib.profiles import PROFILES, profile
-from transferlib.progress import Log
+from transferlib.progress import Log, say
 from transferlib.reporting import LineReporter
 from transferlib.store import ENDINGS, Store
-from transferlib.study import Stopped, Study, run_study, under_way
+from transferlib.study import Stop, Stopped, Study, run_study, under_way
 from transferlib.treatments import parse_treatments
 
 ABOUT = """\
@@ -52,49 +51,46 @@ examples:
 
 
 def _run(args: argparse.Namespace) -> None:
-    studies = _studies(args)
-    with _signals_stop(args) as stop:
-        for study in studies:
-            table = run_study(
-                study,
-                Store(args.store),
-                device=args.device,
-                precision=args.precision,
-                compiled=args.compile,
-                report=LineReporter(),
-                stop=stop,
-            )
-            _say(_summary(study, len(table), (table["status"] != "ok").sum()))
-    _say(f"done: `transferlib results --store {args.store}` lists the runs, `transferlib plot` draws them")
-
-
-def _say(text: str) -> None:
-    """Print what no training may be stopped by: a full log loses the line."""
-    _write_line(Log(sys.stdout), printable(text))
+    for study in _studies(args):
+        table = run_study(
+            study,
+            Store(args.store),
+            device=args.device,
+            precision=args.precision,
+            compiled=args.compile,
+            report=LineReporter(),
+            stop=args.stop,
+        )
+        say(_summary(study, len(table), (table["status"] != "ok").sum()), sys.stdout)
+    done = f"done: `transferlib results --store {args.store}` lists the runs, `transferlib plot` draws them"
+    say(done, sys.stdout)
 
 
 @contextmanager
-def _signals_stop(args: argparse.Namespace) -> Iterator[threading.Event]:
-    """The first Ctrl-C, SIGTERM or SIGHUP stops after the step, with a checkpoint; a second one at once.
+def _signals_stop(args: argparse.Namespace) -> Iterator[None]:
+    """The first Ctrl-C, SIGTERM or SIGHUP stops a training after its step, with a checkpoint; a second one at once.
 
-    Batch systems and Colab send SIGTERM, a lost line SIGHUP, unless ``nohup`` has asked to ignore it.
+    Where nothing trains, the first does so too. Batch systems and Colab send SIGTERM, a lost line SIGHUP, unless it
+    is to be ignored, as ``nohup`` asks.
     """
-    stop = threading.Event()
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    before = {n: how for n, how in before.items() if n != getattr(signal, "SIGHUP", None) or how != signal.SIG_IGN}
+    args.stop = stop = Stop()
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    before = {n: how for n, how in before.items() if n == signal.SIGINT or how != signal.SIG_IGN}
 
     def stop_soon(number: int, _: object) -> None:
-        stop.set()
         args.stopped_by = number
         for again in before:
             signal.signal(again, signal.default_int_handler if again == signal.SIGINT else signal.SIG_DFL)
+        if not stop.training:
+            raise KeyboardInterrupt
+        stop.set()
         Log().write("\nstopping after this step; Ctrl-C again stops at once\n")
 
     for number in before:
         signal.signal(number, stop_soon)
     try:
-        yield stop
+        yield
     finally:
         for number, how in before.items():
             signal.signal(number, how)
@@ -119,7 +115,7 @@ def _summary(study: Study, runs: int, unsound: int) -> str:
 def _status(args: argparse.Namespace) -> None:
     store = Store(args.store)
     table = store.table()
-    print(f"{len(table)} finished runs in {args.store}")
+    print(f"{len(table)} finished runs in {printable(str(args.store))}")
     table = table.assign(family=table["kind"] + table["fine_tuned"].map({True: "+", False: ""}))
     by = ["dataset", "resolution", "network", "epochs", "images_per_class", "split", "target", "family"]
     for name, rows in table.groupby(by, dropna=False):
@@ -138,12 +134,15 @@ def _status(args: argparse.Namespace) -> None:
 def _results(args: argparse.Namespace) -> None:
     store = Store(args.store)
     csv, parquet = (_output(path, _files_of(store)) for path in (args.csv, args.parquet))
+    _differ(csv, parquet)
     table = store.table()
     if csv:
         write_csv(table, csv)
     if parquet:
         table.to_parquet(parquet, index=False)
-    if not (csv or parquet):
+    if table.empty:
+        print(f"no finished runs in {printable(str(args.store))}")
+    elif not (csv or parquet):
         shown = table.drop(columns=["best_top1", "images_per_class", "recipe", "device"])
         print(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
 
@@ -161,9 +160,14 @@ def _output(path: Path | None, inputs: Iterable[Path]) -> Path | None:
     return path
 
 
+def _differ(*outputs: Path | None) -> None:
+    if outputs[0] and outputs[0] == outputs[1]:
+        raise TransferlibError(f"{outputs[0]} is asked for twice, and would hold only the last: give two names")
+
+
 def _files_of(store: Store) -> list[Path]:
     """The folders of a store's own files, beside which a table may lie, but not among them."""
-    return [store.folder / kind for kind in ENDINGS]
+    return [store.folder / kind for kind in (*ENDINGS, "locks", "damaged")]
 
 
 def _plot(args: argparse.Namespace) -> None:
@@ -172,24 +176,24 @@ def _plot(args: argparse.Namespace) -> None:
     store = Store(args.store)
     out = _output(figure_path(args.out), _files_of(store))
     save_figure(store.table(), args.figure, out)
-    print(args.out)
+    print(printable(str(args.out)))
 
 
 def _measure(args: argparse.Namespace) -> None:
-    inputs = data.input_folders(args.source, args.target)
+    inputs = [*data.input_folders(args.source, args.target), *_files_of(Store(args.store))]
     out = _output(figure_path(args.out) if args.out else None, inputs)
     csv = _output(args.csv, inputs)
-    with _signals_stop(args) as stop:
-        measured = measure(
-            args.source,
-            args.target,
-            args.store,
-            seeds=args.seeds,
-            epochs=args.epochs,
-            device=args.device,
-            report=LineReporter(),
-            stop=stop,
-        )
+    _differ(out, csv)
+    measured = measure(
+        args.source,
+        args.target,
+        args.store,
+        seeds=args.seeds,
+        epochs=args.epochs,
+        device=args.device,
+        report=LineReporter(),
+        stop=args.stop,
+    )
     if csv:  # what is cheap comes before what may fail
         write_csv(measured.table, csv)
     try:
@@ -207,7 +211,7 @@ def _data(args: argparse.Namespace) -> None:
     if not args.name:
         raise TransferlibError(f"`transferlib data {args.action}` needs a name: {', '.join(data.DATASETS)}")
     if args.action == "fetch":
-        print(data.fetch(args.name))
+        print(printable(str(data.fetch(args.name))))
         return
     found = data.check(args.name)
     print(found, flush=True)
@@ -325,24 +329,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _one_line
         try:
-            args.call(args)
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            with _signals_stop(args):
+                args.call(args)
+            _flush(args)
         except BrokenPipeError:  # `results | head` has seen enough
             _give_up_output()
             return 128 + 13
         except (Stopped, KeyboardInterrupt) as stopped:
             kept = str(stopped) or "stopped; what was finished is kept"
-            _tell(f"{kept}; the same command goes on from here")
+            say(f"{kept}; the same command goes on from here")
             return 128 + getattr(args, "stopped_by", signal.SIGINT)
         except Exception as error:
             words = _words(error, args.command)
             if args.debug or words is None:
                 raise
             _give_up_output()
-            _tell(f"transferlib: {printable(words)}")
+            say(f"transferlib: {words}")
             return 2
     return 0
+
+
+def _flush(args: argparse.Namespace) -> None:
+    """Write out what was printed; what a training says is no result, and may be lost."""
+    if args.call is _run:
+        _give_up_output()
+    elif sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _words(error: Exception, command: str) -> str | None:
@@ -351,24 +363,17 @@ def _words(error: Exception, command: str) -> str | None:
         return str(error)
     if isinstance(error, OSError):  # a file that can't be read or written, named by the system
         return f"{error.filename or command}: {error.strerror or error}"
-    if isinstance(error, ModuleNotFoundError):
-        return f"the package {error.name} is not installed: pip install {error.name}"
+    if isinstance(error, ImportError):
+        first = str(error).strip().split("\n")[0]
+        return f"{first}: install it, such as by pip install {error.name or 'NAME'}"
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         return f"{command}: not enough memory: close other programs, or choose something smaller"
     return None
 
 
-def _tell(text: str) -> None:
-    _write_line(Log(), text)
-
-
-def _write_line(log: Log, text: str) -> None:
-    log.write(("\r\x1b[K" if log.isatty() else "") + f"{text}\n")  # over the live line, if there is one
-
-
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:
     """Show a warning as people read it, without the place in the code."""
-    _tell(f"transferlib: note: {printable(str(message))}")
+    say(f"transferlib: note: {message}")
 
 
 def _prepare_streams() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from transferlib.data import data_root
 from transferlib.execution import Execution, device_name
+from transferlib.names import printable
 from transferlib.nets import multiply_adds, network
 from transferlib.profiles import PROFILES, Profile
 from transferlib.reporting import clock
@@ -91,7 +92,7 @@ def report(execution: Execution) -> Iterator[str]:
     yield f"device     {device_name(execution.device)}"
     yield f"precision  {execution} (what this device is good at)"
     yield f"memory     {_memory(execution)}"
-    yield f"data       {data_root()}, {_disk()}"
+    yield f"data       {printable(str(data_root()))}, {_disk()}"
     yield "versions   " + ", ".join(f"{name} {value}" for name, value in versions().items())
     yield ""
     yield "profile    about, here   what"

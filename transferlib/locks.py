@@ -6,14 +6,16 @@ import errno
 import os
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from transferlib.errors import TransferlibError
+from transferlib.names import printable
+from transferlib.progress import say
 
 try:
     import fcntl
@@ -29,7 +31,7 @@ class Busy(Exception):
 
 
 @contextmanager
-def held(path: Path, wait: float | None = None, tell: Callable[[str], None] = warnings.warn) -> Iterator[None]:
+def held(path: Path, wait: float | None = None, tell: Callable[[str], None] = say) -> Iterator[None]:
     """Hold the lock of a file; the system frees it when its holder dies.
 
     Args:
@@ -54,14 +56,15 @@ def held(path: Path, wait: float | None = None, tell: Callable[[str], None] = wa
         _sign(path)
         yield
     finally:
-        _signature(path).unlink(missing_ok=True)
+        with suppress(OSError):
+            _signature(path).unlink(missing_ok=True)
         lock.release()
 
 
 def holder(path: Path) -> str:
     """Who holds a lock, as it has signed itself."""
-    with suppress(OSError):
-        if signed := _signature(path).read_text(encoding="utf-8", errors="replace").strip():
+    with suppress(OSError), _plain(path, os.O_RDONLY) as file:
+        if signed := printable(file.read(200).decode(errors="replace").strip()):
             return signed
     return "another process"
 
@@ -79,9 +82,17 @@ def _signature(path: Path) -> Path:
 
 
 def _sign(path: Path) -> None:
-    with suppress(OSError):  # a full disk is no reason to stop
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        _signature(path).write_text(f"process {os.getpid()} on {socket.gethostname()}, since {since},", "utf-8")
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    # a full disk is no reason to stop
+    with suppress(OSError), _plain(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
+        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since},".encode())
+
+
+def _plain(path: Path, how: int) -> BinaryIO:
+    """Open a signature: no link that leads elsewhere, and no pipe, which would be waited for."""
+    how |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    number = os.open(_signature(path), how, 0o644)
+    return os.fdopen(number, "rb" if how & 3 == os.O_RDONLY else "wb")
 
 
 def _require_locks(path: Path) -> None:

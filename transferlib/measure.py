@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from transferlib.paths import keep_apart, keep_out, resolved
 from transferlib.records import correct_images
 from transferlib.stats import Estimate
 from transferlib.store import Store
-from transferlib.study import Reporter, Study, Trainer, study_table
+from transferlib.study import Reporter, Stop, Study, Trainer, study_table
 from transferlib.train import Recipe
 from transferlib.treatments import Treatment, parse_treatments
 
@@ -63,7 +62,7 @@ def measure(
     epochs: int | None = None,
     device: str | None = None,
     report: Reporter = lambda event, detail: None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> Measurement:
     """Train base, AnB and AnB+ on the target, with layers from the source, as far as the store lacks them.
 
@@ -90,23 +89,26 @@ def measure(
     chosen = execution(device)
     forget()  # the folders may have changed since this process read them last
     opened = [_open(name) for name in (source, target)]
-    notes = [
-        f"{label}: {finding}"
-        for label, data in zip(labels(source, target), opened, strict=True)
-        for finding in data.findings
-    ]
-    notes += [*_overlap(*opened), *_few_tests(opened[1])]
+    called = labels(source, target)
     study = study_of((source, target), [len(data.train.labels) for data in opened], seeds, epochs)
+    before = _said(report, [*_findings(called, opened), *_overlap(*opened), *_few_tests(opened[1])])
+    trainer = Trainer(store, chosen, report, stop=stop or Stop())
+    runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
+    after = _said(report, [*_know_nothing(runs), *_changed(study)])
+    about = [f"{role:<8}{_counts(name, data)}" for role, name, data in zip(ROLES, called, opened, strict=True)]
+    return Measurement(runs, longer, "\n".join([*about, _how(study)]), (*before, *after), tuple(inputs))
+
+
+def _said(report: Reporter, notes: list[str]) -> list[str]:
+    notes = [printable(note) for note in notes]
     for note in notes:
         report("note", note)
-    trainer = Trainer(store, chosen, report, stop=stop or threading.Event())
-    runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
-    later = [*_know_nothing(runs), *_changed(study)]
-    for note in later:
-        report("note", note)
-    counts = zip(ROLES, labels(source, target), opened, strict=True)
-    about = [f"{role:<8}{_counts(label, data)}" for role, label, data in counts]
-    return Measurement(runs, longer, "\n".join([*about, _how(study)]), (*notes, *later), tuple(inputs))
+    return notes
+
+
+def _findings(called: tuple[str, str], opened: Sequence[Dataset]) -> list[str]:
+    """What is odd about the folders, or left out of them."""
+    return [f"{name}: {finding}" for name, data in zip(called, opened, strict=True) for finding in data.findings]
 
 
 def labels(source: str, target: str) -> tuple[str, str]:

@@ -54,9 +54,15 @@ class Log:
     def width(self) -> int:
         """How many characters fit on a line of the terminal; the last column would wrap."""
         try:
-            return max(os.get_terminal_size(self.fileno()).columns - 1, 20)
+            return max(os.get_terminal_size(self.fileno()).columns - 1, 1)
         except (OSError, ValueError, AttributeError):
             return 79
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """A line for a person, whatever becomes of warnings; it stops nothing where it can't be written."""
+    log = Log(stream)
+    log.write(("\r\x1b[K" if log.isatty() else "") + f"{printable(text)}\n")  # over a live line, if there is one
 
 
 @contextmanager

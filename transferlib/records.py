@@ -61,7 +61,7 @@ def from_json(content: bytes, key: str) -> dict:
         raise ValueError("its content is not what its digest says")
     try:
         _check(record, key)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         raise ValueError(f"it lacks a field or has one of another kind ({error})") from error
     except TransferlibError as error:  # of the treatment
         raise ValueError(str(error)) from error

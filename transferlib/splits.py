@@ -81,7 +81,10 @@ def shuffled(items: Sequence[str], seed: object) -> list[str]:
 
 def _number(spec: str, text: str, kind: type[int] | type[float]) -> int | float:
     try:
-        return kind(text)
+        number = kind(text)
+        if kind is int and str(number) != text:  # a split has one name: random:7 and not random:007
+            raise ValueError
+        return number
     except ValueError:
         raise TransferlibError(f"unknown split {spec!r}: expected {FORMS}") from None
 

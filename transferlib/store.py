@@ -31,12 +31,14 @@ from transferlib import locks
 from transferlib.errors import TransferlibError
 from transferlib.names import printable
 from transferlib.paths import resolved
+from transferlib.progress import say
 from transferlib.records import COLUMNS, as_json, as_row, canonical, config_key, from_json
 from transferlib.treatments import FAMILIES
 
 Kind = Literal["runs", "weights", "shipped", "checkpoints"]
 ENDINGS = {"runs": ".json", "weights": ".safetensors", "shipped": ".safetensors", "checkpoints": ".safetensors"}
 DIGESTED = "sha256 and json"  # the entry of a tensor file's metadata
+LARGEST = {".json": 64 << 20, ".safetensors": 64 << 30}  # bytes that a file of ours may have
 KEY = re.compile("[0-9a-f]{16}")
 MENDS = {
     errno.ENOSPC: "no space left in {folder}: make room and start again; what is finished is kept",
@@ -95,8 +97,8 @@ def _flush_folder(folder: Path) -> None:
         os.close(number)
 
 
-def read_file(path: Path) -> bytes | None:
-    """The bytes of a file, read at once, or None where there is none.
+def read_file(path: Path, at_most: int) -> bytes | None:
+    """The bytes of a file, at most so many, read at once, or None where there is none.
 
     Raises:
         ValueError: where something else lies there, such as a folder or a pipe.
@@ -106,8 +108,11 @@ def read_file(path: Path) -> bytes | None:
         # a pipe is opened at once, and not waited for
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(number, "rb") as file:
-            if not stat.S_ISREG(os.fstat(number).st_mode):
+            about = os.fstat(number)
+            if not stat.S_ISREG(about.st_mode):
                 raise ValueError("it is no file")
+            if about.st_size > at_most:
+                raise ValueError(f"it has {about.st_size:,} bytes, far more than such a file")
             return file.read()
     except FileNotFoundError:
         return None
@@ -131,7 +136,7 @@ class Store:
         self._told: set[str] = set()
 
     @contextmanager
-    def lock(self, name: str, wait: float | None = None, tell: Callable[[str], None] = warnings.warn) -> Iterator[None]:
+    def lock(self, name: str, wait: float | None = None, tell: Callable[[str], None] = say) -> Iterator[None]:
         """Hold the lock of one family's training; see ``locks.held``."""
         with ExitStack() as held:
             with _named_errors(self.folder):
@@ -147,8 +152,12 @@ class Store:
 
     def put(self, record: dict) -> str:
         """Keep a finished run; returns its key."""
-        key = config_key(record["config"])
-        write_whole(self.path("runs", key), as_json(record))
+        key, content = config_key(record["config"]), as_json(record)
+        try:
+            from_json(content, key)  # what can't be read again is no result, and would be trained for ever
+        except ValueError as error:
+            raise TransferlibError(f"run {key} has no sound record: {error}") from error
+        write_whole(self.path("runs", key), content)
         return key
 
     def records(self) -> list[dict]:
@@ -190,8 +199,7 @@ class Store:
         if weights is None:
             raise TransferlibError(f"no weights of run {key} in {self.folder}")
         path = self.path("shipped", key)
-        halves = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
-        self._put_tensors(path, halves, {"key": key} | about)
+        self._put_tensors(path, in_half_precision(weights), {"key": key} | about)
         return path
 
     def get_shipped(self, key: str, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor] | None:
@@ -204,7 +212,7 @@ class Store:
             if rest.get("key", key) != key:
                 raise ValueError(f"it is that of run {rest['key']}")
             if like is not None:
-                check_like(tensors, like)
+                check_like(tensors, like if kind == "weights" else in_half_precision(like))
             return tensors
 
         return self._read(kind, key, parse)
@@ -260,7 +268,7 @@ class Store:
     def _read(self, kind: Kind, name: str, parse: Callable[[bytes], Found]) -> Found | None:
         path = self.path(kind, name)
         try:
-            content = read_file(path)
+            content = read_file(path, LARGEST[ENDINGS[kind]])
             return None if content is None else parse(content)
         except ValueError as error:
             self._tell(f"damaged file {path}: {error}; it counts as missing")
@@ -350,6 +358,11 @@ def _digest(content: bytes, text: str) -> str:
     return digest.hexdigest()
 
 
+def in_half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors with their floating point numbers rounded to 16 bits."""
+    return {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
 def check_like(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> None:
     """Compare tensors with those that they should be like, by names, shapes and kinds of number.
 
@@ -360,8 +373,9 @@ def check_like(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Non
         raise ValueError(f"it lacks the tensor {different[0]}, or has it in addition")
     for name, tensor in like.items():
         found = tensors[name]
-        if found.shape != tensor.shape or found.is_floating_point() != tensor.is_floating_point():
-            raise ValueError(f"its tensor {name} is {found.dtype} {tuple(found.shape)}, not {tuple(tensor.shape)}")
+        if found.shape != tensor.shape or found.dtype != tensor.dtype:
+            is_, not_ = (f"{t.dtype} {tuple(t.shape)}" for t in (found, tensor))
+            raise ValueError(f"its tensor {name} is {is_}, not {not_}")
 
 
 def _rank(column: pd.Series) -> pd.Series:

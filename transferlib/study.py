@@ -271,6 +271,15 @@ class Progress:
 Reporter = Callable[[str, object], None]
 
 
+class Stop(threading.Event):
+    """Set it and training stops after the step, with a checkpoint.
+
+    ``training`` says whether a family is between its first step and its last record: else there is nothing to wait for.
+    """
+
+    training: bool = False
+
+
 class Stopped(Exception):
     """Training was asked to stop, and did after a step; a checkpoint keeps what was done."""
 
@@ -329,7 +338,7 @@ class Trainer:
     execution: Execution
     report: Reporter = lambda event, detail: None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
     data: OpenData = field(default_factory=OpenData)
 
     def run(self, study: Study) -> None:
@@ -361,8 +370,8 @@ class Trainer:
         """Drop what a kill between a family's last record and the end of its training has left."""
         if self.store.get_checkpoint(plan.name) is None:
             return
-        # it is in use, or the store can only be read: no harm
-        with suppress(Busy, TransferlibError), self.store.lock(plan.name, wait=0.0):
+        # it is in use, or the store can only be read, or it is none, which who needs it will see: no harm
+        with suppress(Busy, TransferlibError, ValueError), self.store.lock(plan.name, wait=0.0):
             self._drop_checkpoint(plan)
 
     def _drop_checkpoint(self, plan: FamilyPlan) -> None:
@@ -408,6 +417,14 @@ class Trainer:
         family, before = self._begin(plan)
         if self._configs(plan) != configs:  # another thread of this process has opened its folder anew
             raise TransferlibError(f"{plan}: its pictures changed while they were read: start again")
+        self.stop.training = True
+        try:
+            self._train_on(plan, family, configs, before)
+        finally:
+            self.stop.training = False
+
+    def _train_on(self, plan: FamilyPlan, family: Family, configs: list[Config], before: float) -> None:
+        """Train a family from where it is to its end, and keep its runs; ``before`` are the seconds spent so far."""
         started, first = time.monotonic(), family.done_steps
         saved = started
         for done in family.run():
@@ -444,6 +461,8 @@ class Trainer:
                 return family, 0.0
             family.restore(tensors, rest, places)
             seconds = float(rest["seconds"])
+            if not 0 <= seconds < math.inf:
+                raise ValueError("its seconds are no number")
         except (ValueError, KeyError, TypeError, IndexError) as error:
             self.report("note", f"{plan}: its checkpoint is damaged ({error}); it starts anew")
             self.store.set_aside("checkpoints", plan.name)
@@ -601,7 +620,7 @@ def run_study(
     precision: str = "auto",
     compiled: bool = False,
     report: Reporter = lambda event, detail: None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> pd.DataFrame:
     """Train what the store lacks of a study, and return its runs.
 
@@ -624,7 +643,7 @@ def run_study(
     keep_apart(store.folder, study.input_folders())
     chosen = choose_execution(device, precision, compiled)
     forget()
-    Trainer(store, chosen, report, stop=stop or threading.Event()).run(study)
+    Trainer(store, chosen, report, stop=stop or Stop()).run(study)
     for name in filter(changed, study.datasets()):
         report("note", f"{recorded_name(name)} has changed since it was read: these runs are of what it held before")
     return study_table(study, store)

@@ -405,8 +405,13 @@ class Family:
             epochs = [Point(**point).epoch for point in saved["curve"]]
             if epochs != [*range(1, len(epochs) + 1)] or not (saved["diverged"] or len(epochs) == self._epochs(done)):
                 raise ValueError("a curve has not one point an epoch")
+            tops = [point["top1"] for point in saved["curve"]]
+            if not all(0 <= top1 <= 1 for top1 in tops):
+                raise ValueError("a top1 is out of range")
             if correct.dtype != torch.bool or correct.shape != (len(self.val) if epochs else 0,):
                 raise ValueError("it has not one bit for each image")
+            if tops and not saved["diverged"] and not math.isclose(correct.float().mean(), tops[-1], abs_tol=1e-6):
+                raise ValueError("its top1 is not the share of images that it gets right")
             if saved["scaler"] and m.scaler.is_enabled() and saved["scaler"].keys() != m.scaler.state_dict().keys():
                 raise ValueError("its gradient scaler is none")
 

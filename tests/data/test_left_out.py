@@ -148,7 +148,10 @@ def test_a_class_whose_test_pictures_all_train_keeps_them_in_the_test_alone(tmp_
 
 def test_a_class_that_is_a_link_to_another_is_an_error_and_no_second_class(pets):
     (pets / "kitten").symlink_to("cat")
-    with pytest.raises(TransferlibError, match=r"no pictures in class folder .*kitten"):
+    with pytest.raises(
+        TransferlibError,
+        match=r"no pictures in class folder .*kitten|all pictures in .*kitten are those of another class",
+    ):
         folders.source(pets)
 
 
@@ -424,3 +427,136 @@ def test_a_measurement_on_a_folder_that_changes_is_of_what_it_held_at_the_start(
             other = measure(*names, tmp_path / "s", seeds=1, epochs=2)
         target = [set(one.runs.query("target == 'B'")["key"]) for one in (first, other)]
         assert not target[0] & target[1]
+
+
+# --- the arrays that were decoded ---
+
+
+def harm_a_bit(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x40
+    path.write_bytes(content)
+
+
+HARMS = {
+    "a label": lambda f: harm_a_bit(f / "train_labels.npy", -8),
+    "a pixel": lambda f: harm_a_bit(f / "train_pixels.npy", -8),
+    "half zeroed": lambda f: (f / "val_pixels.npy").write_bytes(
+        (f / "val_pixels.npy").read_bytes()[:300] + bytes((f / "val_pixels.npy").stat().st_size - 300)
+    ),
+    "swapped": lambda f: (
+        (f / "val_pixels.npy").replace(f / "x"),
+        shutil.copy(f / "train_pixels.npy", f / "val_pixels.npy"),
+    ),
+    "other classes": lambda f: (f / "meta.json").write_text((f / "meta.json").read_text().replace('"cat"', '"cow"')),
+    "fewer labels": lambda f: np.save(f / "train_labels.npy", np.load(f / "train_labels.npy")[:-1]),
+    "a list": lambda f: (f / "meta.json").write_text("[]"),
+    "nested": lambda f: (f / "meta.json").write_text("[" * 100_000),
+    "a folder": lambda f: ((f / "val_labels.npy").unlink(), (f / "val_labels.npy").mkdir()),
+    "a pipe": lambda f: ((f / "val_labels.npy").unlink(), os.mkfifo(f / "val_labels.npy")),
+    "a pipe for meta": lambda f: ((f / "meta.json").unlink(), os.mkfifo(f / "meta.json")),
+}
+
+
+@pytest.mark.parametrize("what", HARMS)
+def test_damaged_arrays_are_named_and_made_anew(pets, tmp_path, what):
+    before = load(f"folder:{pets}", 16, root=tmp_path, progress=False)
+    expected = [np.array(part.pixels) for part in (before.train, before.val)]
+    (folder,) = tmp_path.glob("arrays/*/16")
+    HARMS[what](folder)
+    with pytest.warns(UserWarning, match=f"the arrays in {folder} are damaged .*: they are made anew"):
+        again = load(f"folder:{pets}", 16, root=tmp_path, progress=False)
+    assert again.classes == before.classes
+    assert all(map(np.array_equal, expected, [part.pixels for part in (again.train, again.val)]))
+
+
+# --- a camera's faults, and what is no picture's fault ---
+
+
+@pytest.mark.parametrize("top", [900, 3300])
+def test_a_hot_and_a_dead_dot_do_not_turn_the_scaling_off(tmp_path, top):
+    folder = grey_folder(tmp_path / "deep", 300, top)
+    for file in folder.rglob("*.png"):
+        values = np.array(Image.open(file))
+        values[0, 0], values[31, 31] = 65535, 0
+        Image.fromarray(values).save(file)
+    with pytest.warns(UserWarning, match="scaled by their own range"):
+        pixels = load(f"folder:{folder}", 32, root=tmp_path, progress=False).train.pixels
+    assert len(np.unique(pixels)) > 150
+    assert 100 < np.median(pixels) < 160
+
+
+def test_sixteen_bits_a_channel_that_stay_dark_are_said(pets, tmp_path):
+    levels = np.random.default_rng(0).integers(0, 2**14, (32, 32, 3)).astype(">u2")
+    raw = b"".join(b"\0" + row.tobytes() for row in levels)
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    (pets / "cat/deep.png").write_bytes(content)
+    with pytest.warns(UserWarning, match="use less than half of them: save them in 8 bits: 1, the first is .*deep.png"):
+        load(f"folder:{pets}", 32, root=tmp_path, progress=False)
+
+
+def test_a_sound_orientation_survives_a_broken_text_chunk(pets):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    noise().save(out, "PNG", exif=exif)
+    whole = out.getvalue()
+    body = b"a\0b"
+    broken = struct.pack(">I", len(body)) + b"tEXt" + body + b"\0\0\0\1"
+    (pets / "good.png").write_bytes(whole)
+    (pets / "bad.png").write_bytes(whole[:33] + broken + whole[33:])
+    assert np.array_equal(worker.square(pets / "bad.png", 32), worker.square(pets / "good.png", 32))
+    assert not np.array_equal(worker.square(pets / "good.png", 32), np.asarray(noise()))
+
+
+def test_a_film_that_is_cut_after_its_first_frame_is_its_first_frame(pets):
+    frames = [Image.fromarray(np.random.default_rng(k).integers(0, 255, (32, 32, 3), dtype=np.uint8)) for k in range(4)]
+    frames[0].save(pets / "cat/film.gif", save_all=True, append_images=frames[1:])
+    whole = (pets / "cat/film.gif").read_bytes()
+    expected = worker.square(pets / "cat/film.gif", 32)
+    (pets / "cat/film.gif").write_bytes(whole[: int(len(whole) * 0.6)])
+    assert np.array_equal(worker.square(pets / "cat/film.gif", 32), expected)
+
+
+@pytest.mark.parametrize("kind", ["RGB", "I;16"])
+def test_a_colour_that_is_named_transparent_is_white(tmp_path, kind):
+    values = np.full((16, 16, 3), 90, np.uint8) if kind == "RGB" else np.full((16, 16), 9000, np.uint16)
+    values[:, 8:] = (255, 0, 255) if kind == "RGB" else 500
+    clear = (255, 0, 255) if kind == "RGB" else 500
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=clear)
+    pixels = worker.square(tmp_path / "a.png", 16)
+    assert pixels[8, 14].tolist() == [255, 255, 255]
+    assert pixels[8, 1].max() < 100
+
+
+def test_postscript_is_no_picture_and_starts_no_other_program(pets, monkeypatch):
+    (pets / "cat/page.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    (why,) = check(f"folder:{pets}", progress=False).damaged.values()
+    assert "cannot identify" in why
+
+
+def test_a_test_class_of_links_to_the_training_is_told_as_such(tmp_path, class_folders):
+    folder = tmp_path / "pets"
+    class_folders(folder / "train", count=3)
+    class_folders(folder / "val", count=3)
+    for file in (folder / "val/cat").iterdir():
+        file.unlink()
+        file.symlink_to(folder / "train/cat" / file.name)
+    with pytest.raises(TransferlibError, match=r"val/cat.*link"):
+        folders.source(folder)
+
+
+def test_a_check_writes_nothing_into_the_pictures(pets, monkeypatch):
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(pets / "cat"))
+    before = sorted(pets.rglob("*"))
+    with pytest.raises(TransferlibError, match="which is read"):
+        check(f"folder:{pets}", progress=False)
+    assert sorted(pets.rglob("*")) == before

@@ -14,7 +14,7 @@ import platformdirs
 
 from ..errors import TransferlibError
 from ..names import printable
-from ..paths import resolved
+from ..paths import keep_out, resolved
 from . import cifar, folders, imagenet, tiny_imagenet
 from .cache import cached, decode_into, from_arrays
 from .catalogue import Catalogue, catalogue, kin
@@ -194,6 +194,7 @@ def _check_pictures(name: str, root: Path, progress: bool) -> Check:
 def _check_own(name: str, progress: bool) -> Check:
     """A user's pictures, decoded as a training would, into a folder that is thrown away."""
     place = resolved(name.removeprefix(FOLDER))
+    keep_out(resolved(tempfile.gettempdir()), [place])
     listed = folders.source(place)
     with tempfile.TemporaryDirectory(prefix="transferlib-") as folder:
         found = decode_into(Path(folder), f"check {printable(place.name)}", listed, CHECKED_AT, progress, own=True)

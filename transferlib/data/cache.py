@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import os
 import shutil
+import stat
 import warnings
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,13 +22,18 @@ from .dataset import Dataset, Finding, Images, Listing, Source, wordnet_groups
 from .decoding import Decoded, decode
 from .download import no_room
 
-FORMAT = 1  # of the folder; older ones are made anew
+FORMAT = 2  # of the folder
+FIRST = 1  # had no digest; taken where nothing else says what the arrays should hold
+WHOLE = 4 << 30  # bytes: of a larger file every hundredth block counts for the digest
+BLOCK = 1 << 20
 DAMAGED_AT_MOST = 0.1  # of a user's own pictures; a published data set is whole, or it is another one
 DAMAGED = "pictures cannot be decoded and are left out"
 TESTS = "test pictures are training pictures too, pixel by pixel, and are left out of the test"
 TRAINED = "training pictures are all that the test has of their class, pixel by pixel, and are left out of the training"
 BOTH = "test pictures are training pictures too, pixel by pixel, and stay, since their class has no others"
 TWICE = "pictures are there more than once, pixel by pixel"
+
+FILES = ("meta.json", *(f"{split}_{what}.npy" for split in ("train", "val") for what in ("labels", "pixels")))
 
 Make = Callable[[Path], dict[str, Any]]  # writes the arrays into a folder, returns what meta.json holds
 
@@ -125,22 +133,55 @@ def decode_into(
 
 def _open(name: str, resolution: int, folder: Path, fingerprint: str | None) -> Dataset | None:
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        if meta["format"] != FORMAT or fingerprint not in (None, meta["fingerprint"]):
-            return None
-        classes, names = tuple(meta["classes"]), tuple(meta["names"])
-        train, val = (
-            Images(
-                np.load(folder / f"{split}_pixels.npy", mmap_mode="r"),
-                np.load(folder / f"{split}_labels.npy"),
-            )
-            for split in ("train", "val")
-        )
-    except (FileNotFoundError, KeyError, ValueError, EOFError):  # not there, or cut short by a full disk
+        return _read(name, resolution, folder, fingerprint)
+    except FileNotFoundError:
         return None
+    except (KeyError, ValueError, TypeError, AttributeError, EOFError, RecursionError, IsADirectoryError) as error:
+        warnings.warn(f"the arrays in {folder} are damaged ({error}): they are made anew", stacklevel=3)
+        return None
+
+
+def _read(name: str, resolution: int, folder: Path, fingerprint: str | None) -> Dataset | None:
+    for file in FILES:
+        if not stat.S_ISREG((folder / file).stat().st_mode):  # a pipe would be waited for without end
+            raise ValueError(f"{file} is no file")
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    if meta["format"] not in (FORMAT, FIRST) or fingerprint not in (None, meta["fingerprint"]):
+        return None
+    if meta["format"] == FIRST and fingerprint is not None:
+        return None
+    if meta["format"] == FORMAT and meta["digest"] != _digest(folder, meta):
+        raise ValueError("their content is not what their digest says")
+    classes, names = tuple(meta["classes"]), tuple(meta["names"])
+    train, val = (_images(folder, split, resolution, len(classes)) for split in ("train", "val"))
     groups = tuple(meta["groups"] or wordnet_groups(classes))  # looked up: the table may get better
     findings = tuple(Finding(what, tuple(files), word) for what, files, word in meta.get("findings", ()))
     return Dataset(name, resolution, classes, names, groups, train, val, findings)
+
+
+def _images(folder: Path, split: str, resolution: int, classes: int) -> Images:
+    pixels = np.load(folder / f"{split}_pixels.npy", mmap_mode="r")
+    labels = np.load(folder / f"{split}_labels.npy")
+    if pixels.dtype != np.uint8 or pixels.shape != (len(labels), resolution, resolution, 3):
+        raise ValueError(f"{split} has {pixels.dtype} pixels of shape {pixels.shape} and {len(labels)} labels")
+    if labels.dtype != np.int64 or not np.array_equal(np.unique(labels), np.arange(classes)):
+        raise ValueError(f"{split} has other labels than 0 to {classes - 1}")
+    return Images(pixels, labels)
+
+
+def _digest(folder: Path, meta: dict[str, Any]) -> str:
+    """The SHA-256 of the arrays and of what is written of them."""
+    about = {name: value for name, value in meta.items() if name != "digest"}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for file in FILES[1:]:
+        size = (folder / file).stat().st_size
+        digest.update(f"{file}/{size}/".encode())
+        with (folder / file).open("rb") as content:
+            while block := content.read(BLOCK):
+                digest.update(block)
+                if size > WHOLE:
+                    content.seek(99 * BLOCK, os.SEEK_CUR)
+    return digest.hexdigest()
 
 
 def _build(folder: Path, make: Make, fingerprint: str | None) -> None:
@@ -148,9 +189,12 @@ def _build(folder: Path, make: Make, fingerprint: str | None) -> None:
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed: we hold the lock
     part.mkdir()
     try:
-        meta = {"format": FORMAT, "fingerprint": fingerprint, **make(part)}
+        meta = json.loads(json.dumps({"format": FORMAT, "fingerprint": fingerprint, **make(part)}))  # as it is read
+        meta["digest"] = _digest(part, meta)
         (part / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
+        if os.path.lexists(folder):  # no folder, as after a rescue by hand
+            folder.unlink()
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -170,10 +214,12 @@ def _decode(
 def own_span(decoded: Iterable[Decoded]) -> tuple[int, int]:
     """Black and white of pictures with more than 8 bits: the data set's own range, where that is much less than all.
 
-    Cameras and instruments put 10, 12 or 14 bits into files of 16, which would come out nearly black.
+    Cameras and instruments put 10, 12 or 14 bits into files of 16, which would come out nearly black. A range that
+    begins in the lowest sixteenth and ends in the upper half of 16 bits is as good as all.
     """
     ends = [value for part in decoded for span in part.spans.values() for value in span]
-    if not ends or (min(ends) < 256 and worker.FULL[1] - 255 <= max(ends) <= worker.FULL[1]):
+    top = worker.FULL[1]
+    if not ends or (0 <= min(ends) < top / 16 and top / 2 < max(ends) <= top):
         return worker.FULL
     return min(ends), max(ends)
 

@@ -32,7 +32,7 @@ class Decoded:
     Attributes:
         failed: those that could not be decoded, each with the reason.
         remarks: what is odd about others, each with the decoder's word on it.
-        spans: the least and the largest value of pictures with more than 8 bits.
+        spans: the range of each picture with more than 8 bits, but for a few extreme dots.
     """
 
     failed: dict[int, str] = field(default_factory=dict)

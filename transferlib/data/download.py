@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import stat
@@ -121,8 +122,12 @@ def unpack(archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as file:
             _inspect(archive, file)
             file.extractall(part)
+        if not (part / folder.name).is_dir():
+            raise ValueError(f"it has no folder {folder.name}")
         (part / folder.name).rename(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, FileNotFoundError, NotADirectoryError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise  # of the disk, and no fault of the archive
         raise TransferlibError(f"{archive} is not the expected archive ({error}): delete it, try again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -130,8 +135,9 @@ def unpack(archive: Path, folder: Path) -> None:
 
 def _inspect(archive: Path, file: zipfile.ZipFile) -> None:
     kinds: dict[tuple[str, ...], bool] = {}  # of each path, whether it is a folder
+    files: set[tuple[str, ...]] = set()
     for member in file.infolist():
-        if why := _unsafe(member) or _clash(member, kinds):
+        if why := _unsafe(member) or _clash(member, kinds, files):
             raise TransferlibError(f"{archive} is not safe to unpack, {member.filename[:80]!r} {why}: delete it")
     needed = sum(member.file_size for member in file.infolist())
     free = shutil.disk_usage(archive.parent).free
@@ -147,6 +153,8 @@ def _unsafe(member: zipfile.ZipInfo) -> str:
     """Why a member can't be unpacked as a file or folder below, in words; empty where it can."""
     parts = _parts(member)
     path = PurePosixPath(*parts)
+    if not parts or not member.orig_filename.isprintable() or (member.is_dir() and member.file_size):
+        return "has no name, an unprintable one, or is a folder with a content"
     mode = stat.S_IFMT(member.external_attr >> 16)
     if path.is_absolute() or ".." in parts or ":" in "".join(parts[:1]) or mode not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link, a device, or lies outside"
@@ -160,9 +168,12 @@ def _unsafe(member: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _clash(member: zipfile.ZipInfo, kinds: dict[tuple[str, ...], bool]) -> str:
-    """Whether a member is a file where another is a folder, in words; notes what it is."""
+def _clash(member: zipfile.ZipInfo, kinds: dict[tuple[str, ...], bool], files: set[tuple[str, ...]]) -> str:
+    """Whether a member is a file where another is, or where one is a folder, in words; notes what it is."""
     parts = _parts(member)
+    if parts in files:
+        return "is there twice"
+    files |= set() if member.is_dir() else {parts}
     above = {parts[:end]: True for end in range(1, len(parts))} | {parts: member.is_dir()}
     if any(kinds.setdefault(path, is_folder) != is_folder for path, is_folder in above.items()):
         return "is a file and a folder at once"

@@ -242,9 +242,11 @@ def read_words(path: Path) -> dict[str, str]:
 def _some_pictures(folder: Path, left: LeftOut | None) -> list[str]:
     files = pictures(folder, left)
     files = left.once(files) if left else files
-    if not files:
-        raise TransferlibError(f"no pictures in class folder {folder}: add some ({' '.join(SUFFIXES)}) or remove it")
-    return files
+    if files:
+        return files
+    if left and any(Path(link).is_relative_to(folder) for link in left.files.get(LISTED, ())):
+        raise TransferlibError(f"all pictures in {folder} are those of another class or part, by links: add others")
+    raise TransferlibError(f"no pictures in class folder {folder}: add some ({' '.join(SUFFIXES)}) or remove it")
 
 
 def _list(folder: Path, classes: tuple[str, ...], left: LeftOut | None) -> Listing:

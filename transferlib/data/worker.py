@@ -25,6 +25,13 @@ METADATA = "have metadata that cannot be read; their pixels are taken"
 FRAMES = "have several frames, of which the first is taken"
 NARROW = f"use fewer than {PART} of 256 levels: they are nearly of one colour, or hold fewer bits than their files say"
 
+HALF = "have 16 bits a channel, of which the upper 8 are read, and use less than half of them: save them in 8 bits"
+
+Image.init()
+# not all that Pillow knows: a file called .jpg may be PostScript, which it hands to another program
+WANTED = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "JPEG2000", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "ICO")
+FORMATS = [name for name in WANTED if name in Image.OPEN]
+
 Remarks = dict[str, str]  # what is odd about a picture, and the decoder's word on it
 
 
@@ -33,11 +40,10 @@ def _open(file: Path, remarks: Remarks) -> Image.Image:
     if not stat.S_ISREG(file.stat().st_mode):
         raise ValueError("no regular file")  # a pipe would be waited for without end
     try:
-        picture = Image.open(file)
-        # a telephone's MPO holds a picture for each eye, or a preview
-        if getattr(picture, "is_animated", False) and picture.format != "MPO":
-            remarks[FRAMES] = f"{picture.n_frames} frames"
+        picture = Image.open(file, formats=FORMATS)
+        deep = "16" in str(getattr(picture, "tile", "")) and not picture.mode.startswith("I")
         picture.load()
+        _tell_frames(file, picture.format, remarks)
     except Image.DecompressionBombError as error:
         limit = 2 * Image.MAX_IMAGE_PIXELS / 1e6
         raise ValueError(f"more than {limit:.0f} megapixels: make it smaller") from error
@@ -46,42 +52,61 @@ def _open(file: Path, remarks: Remarks) -> Image.Image:
         if picture is None:
             raise
         remarks[METADATA] = _words(error)
+        return picture
+    if deep and max(high for _, high in np.atleast_2d(picture.getextrema())[:3].tolist()) < 128:
+        remarks[HALF] = str(picture.getextrema())
     return picture
+
+
+def _tell_frames(file: Path, kind: str | None, remarks: Remarks) -> None:
+    """Films and stacks show their first frame only; a telephone's MPO holds a picture for each eye, or a preview."""
+    if kind not in ("GIF", "TIFF", "WEBP", "PNG"):
+        return
+    try:
+        with Image.open(file, formats=[kind]) as again:  # counting moves on from the first frame
+            if again.is_animated:
+                remarks[FRAMES] = f"{again.n_frames} frames"
+    except Exception as error:  # of a later frame: the first is there
+        remarks[FRAMES] = _words(error)
 
 
 def _bare(content: bytes) -> Image.Image | None:
-    """The picture without its metadata, None where that does not help either."""
+    """The picture without its metadata, but for its orientation if that is sound; None where that does not help."""
     walks = {b"\x89PNG\r\n\x1a\n": _png_pixels, b"\xff\xd8": _jpeg_pixels}
     walk = next((walk for start, walk in walks.items() if content.startswith(start)), None)
-    try:
-        if walk is None:
-            return None
-        picture = Image.open(io.BytesIO(b"".join(walk(content))))
-        picture.load()
-    except Exception:  # a damaged file can raise nearly anything
-        return None
-    return picture
+    for upright in (True, False) if walk else ():
+        try:
+            picture = Image.open(io.BytesIO(b"".join(walk(content, upright))), formats=FORMATS)
+            picture.load()
+            if upright:
+                picture.getexif()
+            return picture
+        except Exception:  # a damaged file can raise nearly anything
+            continue
+    return None
 
 
-def _png_pixels(content: bytes) -> Iterator[bytes]:
-    """The signature, and the chunks that pixels are made of: the critical ones and transparency."""
+def _png_pixels(content: bytes, upright: bool) -> Iterator[bytes]:
+    """The signature, and the chunks that pixels are made of: the critical ones and transparency; and orientation."""
     yield content[:8]
     at = 8
     while at < len(content):
         end = at + 12 + int.from_bytes(content[at : at + 4], "big")
         name = content[at + 4 : at + 8]
-        if name[:1].isupper() or name == b"tRNS":
+        if name[:1].isupper() or name == b"tRNS" or (upright and name == b"eXIf"):
             yield content[at:end]
         at = end
 
 
-def _jpeg_pixels(content: bytes) -> Iterator[bytes]:
+def _jpeg_pixels(content: bytes, upright: bool) -> Iterator[bytes]:
     """The segments up to the scan but for comments and applications' own, save Adobe's, which names the colours."""
     yield content[:2]
     at = 2
     while content[at + 1] != 0xDA:  # start of scan
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-        if content[at + 1] == 0xEE or not (0xE0 <= content[at + 1] <= 0xEF or content[at + 1] == 0xFE):
+        marker = content[at + 1]
+        exif = upright and content[at + 4 : at + 10] == b"Exif\0\0"
+        if exif or marker == 0xEE or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
             yield content[at:end]
         at = end
     yield content[at:]
@@ -96,13 +121,15 @@ def _upright(picture: Image.Image, remarks: Remarks) -> Image.Image:
 
 
 def _rgb(picture: Image.Image, span: tuple[int, int]) -> Image.Image:
-    if picture.mode == "RGB":
+    if picture.mode == "RGB" and "transparency" not in picture.info:
         return picture
     if picture.mode == "F":  # convert() would take 1.0 for nearly black
         raise ValueError("a picture in floating point, whose white is not known: save it in 8 or 16 bits")
     if picture.mode.startswith("I"):  # 16-bit grey, which convert() would clip to white
         black, white = span
-        levels = (np.asarray(picture).astype(np.int64) - black) * 256 // (white - black + 1)
+        values = np.asarray(picture).astype(np.int64)
+        levels = (values - black) * 256 // (white - black + 1)
+        levels[values == picture.info.get("transparency")] = 255
         picture = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     if picture.mode.lower() in ("rgba", "la", "pa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")  # what lies under full transparency is not meant to be seen
@@ -124,7 +151,7 @@ def square(
         resolution: side of the square, in pixels.
         span: black and white of a picture with more than 8 bits.
         remarks: what is odd about the picture is added to them.
-        spans: the least and the largest value of a picture with more than 8 bits are added to them.
+        spans: the range of a picture with more than 8 bits is added to them.
 
     Returns:
         uint8 (resolution, resolution, 3).
@@ -135,12 +162,20 @@ def square(
     remarks = {} if remarks is None else remarks
     with _open(Path(file), remarks) as picture:
         if picture.mode.startswith("I") and spans is not None:
-            spans.append(tuple(map(int, picture.getextrema())))
+            spans.append(_range(np.asarray(picture)))
         upright = _rgb(_upright(picture, remarks), span)
         pixels = np.asarray(ImageOps.fit(upright, (resolution, resolution), Image.Resampling.LANCZOS))
     if int(pixels.max()) - int(pixels.min()) < PART:
         remarks[NARROW] = f"{pixels.min()} to {pixels.max()}"
     return pixels
+
+
+def _range(values: np.ndarray) -> tuple[int, int]:
+    """The least and the largest value, but for a camera's dead and hot dots: few and far from all others."""
+    low, high = (int(np.percentile(values, at, method=how)) for at, how in ((0.1, "lower"), (99.9, "higher")))
+    room = (high - low) / 4
+    least, largest = int(values.min()), int(values.max())
+    return least if least >= low - room else low, largest if largest <= high + room else high
 
 
 def _words(error: BaseException | Warning) -> str:
