@@ -87,7 +87,7 @@ def invented(treatment: str, top1: float, split: str = "random:0", target: str =
     plan = FamilyPlan(study, split, seed, target, study.treatments)
     (parsed,) = study.treatments
     assert isinstance(parsed, Treatment)
-    share = Fraction(top1).limit_denominator(1000)
+    share = Fraction(top1).limit_denominator(5000)
     right = np.arange(share.denominator) < share.numerator
     best = min(top1 + 0.01, 1.0) if recipe.epochs > 1 else top1
     tops = [best] * (recipe.epochs - 1) + [top1]
