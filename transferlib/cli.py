@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,6 +75,9 @@ def _signals_stop(args: argparse.Namespace) -> Iterator[None]:
     is to be ignored, as ``nohup`` asks.
     """
     args.stop = stop = Stop()
+    if threading.current_thread() is not threading.main_thread():  # which alone may have handlers
+        yield
+        return
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
     before = {n: how for n, how in before.items() if n == signal.SIGINT or how != signal.SIG_IGN}
