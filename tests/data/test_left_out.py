@@ -528,7 +528,10 @@ def test_a_colour_that_is_named_transparent_is_white(tmp_path, kind):
     values = np.full((16, 16, 3), 90, np.uint8) if kind == "RGB" else np.full((16, 16), 9000, np.uint16)
     values[:, 8:] = (255, 0, 255) if kind == "RGB" else 500
     clear = (255, 0, 255) if kind == "RGB" else 500
-    Image.fromarray(values).save(tmp_path / "a.png", transparency=clear)
+    try:
+        Image.fromarray(values).save(tmp_path / "a.png", transparency=clear)
+    except OSError as error:
+        pytest.skip(f"this Pillow can't write such a picture: {error}")
     pixels = worker.square(tmp_path / "a.png", 16)
     assert pixels[8, 14].tolist() == [255, 255, 255]
     assert pixels[8, 1].max() < 100
