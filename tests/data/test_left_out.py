@@ -500,6 +500,13 @@ def test_sixteen_bits_a_channel_that_stay_dark_are_said(pets, tmp_path):
         load(f"folder:{pets}", 32, root=tmp_path, progress=False)
 
 
+@pytest.mark.parametrize("end", ["png", "bmp", "tif", "jpg", "ppm"])
+def test_a_dark_picture_of_8_bits_is_not_said_to_have_16(pets, end):
+    dark = np.random.default_rng(0).integers(0, 100, (160, 160, 3), dtype=np.uint8)
+    Image.fromarray(dark).save(pets / f"cat/dark.{end}")
+    assert check(f"folder:{pets}", progress=False).findings == ()
+
+
 def test_a_sound_orientation_survives_a_broken_text_chunk(pets):
     exif = Image.Exif()
     exif[0x0112] = 6

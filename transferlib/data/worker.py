@@ -41,7 +41,7 @@ def _open(file: Path, remarks: Remarks) -> Image.Image:
         raise ValueError("no regular file")  # a pipe would be waited for without end
     try:
         picture = Image.open(file, formats=FORMATS)
-        deep = "16" in str(getattr(picture, "tile", "")) and not picture.mode.startswith("I")
+        deep = _has_16_bits_a_channel(picture)
         picture.load()
         _tell_frames(file, picture.format, remarks)
     except Image.DecompressionBombError as error:
@@ -56,6 +56,12 @@ def _open(file: Path, remarks: Remarks) -> Image.Image:
     if deep and max(high for _, high in np.atleast_2d(picture.getextrema())[:3].tolist()) < 128:
         remarks[HALF] = str(picture.getextrema())
     return picture
+
+
+def _has_16_bits_a_channel(picture: Image.Image) -> bool:
+    """Whether a picture that is not decoded yet loses half of its bits by that: in colour Pillow has 8 a channel."""
+    ways = [way if isinstance(way, str) else str((way or [""])[0]) for *_, way in getattr(picture, "tile", ())]
+    return not picture.mode.startswith("I") and any("16" in way for way in ways)
 
 
 def _tell_frames(file: Path, kind: str | None, remarks: Remarks) -> None:
