@@ -58,6 +58,13 @@ def stop_in_family(folder: Path) -> None:
     trainer.run(STUDY)
 
 
+def only_bases(folder: Path) -> None:
+    """Forget a store's transfer runs, so that they are trained again, from its bases' weights."""
+    for path in list((folder / "runs").iterdir()):
+        if json.loads(path.read_bytes())["config"]["treatment"] != "base":
+            path.unlink()
+
+
 # --- at random ---
 
 
@@ -259,9 +266,7 @@ def test_what_is_no_file_of_ours_blocks_nothing(sound, tmp_path, capsys, kind, w
         warnings.simplefilter("ignore")
         store = Store(folder)
         if kind == "weights":  # another base and family need them
-            for run in list((folder / "runs").iterdir()):
-                if json.loads(run.read_bytes())["config"]["treatment"] != "base":
-                    run.unlink()
+            only_bases(folder)
         run_study(STUDY, store)
     assert numbers(Store(folder)) == numbers(Store(sound[0]))
 
@@ -271,9 +276,7 @@ def test_what_is_no_file_of_ours_blocks_nothing(sound, tmp_path, capsys, kind, w
 
 def test_empty_weights_do_not_stop_a_study_for_good(sound, tmp_path):
     folder = shutil.copytree(sound[0], tmp_path / "s")
-    for path in (folder / "runs").iterdir():
-        if json.loads(path.read_bytes())["config"]["treatment"] != "base":
-            path.unlink()
+    only_bases(folder)
     for path in (folder / "weights").iterdir():
         path.write_bytes(to_safetensors({}, {}))
     with pytest.warns(UserWarning, match="damaged file .*lacks the tensor"):
@@ -304,9 +307,7 @@ def test_weights_of_another_run_or_network_are_not_taken(sound, tmp_path):
 def test_one_flipped_byte_of_a_bases_weights_never_reaches_a_transfer(sound, tmp_path):
     """What the digest is for: A3B was `diverged` at 10 % instead of 37 %, without a word."""
     folder = shutil.copytree(sound[0], tmp_path / "s")
-    for path in (folder / "runs").iterdir():
-        if json.loads(path.read_bytes())["config"]["treatment"] != "base":
-            path.unlink()
+    only_bases(folder)
     for path in (folder / "weights").iterdir():
         content = bytearray(path.read_bytes())
         content[-5] ^= 0x40

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transferlib.errors import TransferlibError
 
-FIGURES = (".png", ".svg")
+DRAWN = (".png", ".svg")  # the endings of figures
 
 
 def resolved(name: str | Path) -> Path:
@@ -34,7 +34,7 @@ def figure_path(name: str | Path) -> Path:
         TransferlibError: for another ending.
     """
     path = resolved(name)
-    if path.suffix not in FIGURES:
+    if path.suffix not in DRAWN:
         raise TransferlibError(f"expected a .png or .svg file, got {path.name}")
     return path
 

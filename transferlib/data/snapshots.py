@@ -29,8 +29,11 @@ def snapshot(name: str, resolution: int, similarity: float | None) -> Snapshot:
     Args:
         name, resolution, similarity: as for ``load``.
     """
+    if not name.startswith(FOLDER):
+        return Snapshot(load(name, resolution, similarity=similarity), _fixed_version(name))
+    _state(named(name))  # before it is opened: a change in between is one that ``changed`` tells of
     opened = load(name, resolution, similarity=similarity)
-    return Snapshot(opened, _hash(opened) if name.startswith(FOLDER) else _fixed_version(name))
+    return Snapshot(opened, _hash(opened))
 
 
 def forget() -> None:
@@ -43,12 +46,11 @@ def data_version(name: str, resolution: int) -> int | str:
     """What changes when a data set's pixels do: the drawing's version, a hash of a user's pictures, else 0."""
     if not name.startswith(FOLDER):
         return _fixed_version(name)
-    _state(named(name))  # before it is opened: a change in between is one that ``changed`` tells of
     return snapshot(name, resolution, None).version
 
 
 def changed(name: str) -> bool:
-    """Whether a folder of pictures has changed since a run of it was named."""
+    """Whether a folder of pictures has changed since it was opened."""
     return name.startswith(FOLDER) and _state(named(name)) != _state.__wrapped__(named(name))
 
 
