@@ -9,7 +9,6 @@ import torch
 import torchvision
 
 from benchmarks import memory, setting, speed
-from transferlib.execution import device_name
 
 
 def header() -> str:
@@ -17,7 +16,7 @@ def header() -> str:
     how = setting.machine()
     return "\n".join(
         [
-            f"machine    {device_name(how.device)}",
+            f"machine    {how.device_name}",
             f"versions   torch {torch.__version__}, torchvision {torchvision.__version__}",
             f"precision  ours {str(how).split()[1]}, tutorial fp32",
             f"network    {setting.NETWORK}, batches of {setting.RECIPE.batch_size}",

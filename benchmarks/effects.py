@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import setting, speed
-from transferlib.execution import Execution, cpu_has_bf16, device_name, execution
+from transferlib.execution import Execution, cpu_has_bf16, execution
 from transferlib.study import versions
 from transferlib.train import Family, Half, Member, fresh_network
 
@@ -77,7 +77,7 @@ def measure() -> dict[str, object]:
         found.append(compare("bf16, not float32", fast, lambda: speed.our_seconds(slow, STEPS)[0]))
     rows = [base(half, how, _RowMajor)]
     found.append(compare("channels last, not row-major", [base(half, how)], lambda: speed.our_seconds(rows, STEPS)[0]))
-    about = {"device": device_name(how.device), "execution": str(how), "network": setting.NETWORK}
+    about = {"device": how.device_name, "execution": str(how), "network": setting.NETWORK}
     return about | {"batch": setting.RECIPE.batch_size, "versions": versions(), "effects": found}
 
 

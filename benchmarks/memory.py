@@ -60,7 +60,7 @@ def move_half(file: Path, count: int) -> Half:
     side, classes = setting.spec().resolution, setting.RANDOM_CLASSES
     pixels = np.memmap(file, dtype=np.uint8, mode="r", shape=(count, side, side, 3))
     images = Images(pixels, np.arange(count) % classes)
-    return half_of(images, list(range(classes)), np.arange(count), setting.machine().device)
+    return half_of(images, list(range(classes)), np.arange(count), setting.machine())
 
 
 def measure(kind: str, count: int) -> int:

@@ -13,24 +13,22 @@ import time
 
 import torch
 
+from transferlib.doctor import multiply_adds
 from transferlib.execution import execution
-from transferlib.nets import Conv, NetworkSpec, multiply_adds, network
+from transferlib.nets import AlexNetSpec, Conv, NetworkSpec, network
 from transferlib.profiles import profile
 from transferlib.study import FamilyPlan, OpenData
 from transferlib.train import Family, Member, Recipe, fresh_network
 from transferlib.treatments import Treatment
-
-
-def _variant(convs: tuple[Conv, ...], hidden: tuple[int, int]) -> NetworkSpec:
-    return NetworkSpec("pilot", 32, convs, hidden)  # type: ignore[arg-type]
-
 
 POOL = (2, 0)
 FIRST = Conv(24, 5, stride=2, padding=2, pool=POOL)
 CANDIDATES: dict[str, NetworkSpec] = {
     "large": network("alexnet32"),
     "small": network("alexnet32-small"),
-    "wide": _variant(  # as small, with 96 channels in layers 4 and 5
+    "wide": AlexNetSpec(  # as small, with 96 channels in layers 4 and 5
+        "pilot",
+        32,
         (
             FIRST,
             Conv(32, 3, padding=1),
@@ -40,7 +38,9 @@ CANDIDATES: dict[str, NetworkSpec] = {
         ),
         (384, 256),
     ),
-    "narrow": _variant(  # a quarter of a million weights, pooled at layers 1 and 5
+    "narrow": AlexNetSpec(  # a quarter of a million weights, pooled at layers 1 and 5
+        "pilot",
+        32,
         (
             FIRST,
             Conv(32, 3, padding=1),
@@ -57,7 +57,7 @@ def pilot(spec: NetworkSpec, recipe: Recipe) -> Family:
     """A base of the study's first split, with another network or recipe."""
     study = profile("published").studies[0]
     device = execution("cpu")
-    train, val = OpenData().halves_of(FamilyPlan(study, "random:0", 0, "B", (Treatment("base"),)), device.device)
+    train, val = OpenData().halves_of(FamilyPlan(study, "random:0", 0, "B", (Treatment("base"),)), device)
     net = fresh_network(spec, train.classes, ("pilot",), device.device)
     return Family([Member(Treatment("base"), net, recipe, device)], None, recipe, ("pilot",), train, val, device)
 

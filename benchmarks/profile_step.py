@@ -39,7 +39,7 @@ def step(family: Family, draws: Draws, number: int, clock: Clock) -> None:
     clock.lap("cut_batch")
     images = to_input(pixels, spec, how.device)
     clock.lap("to_input")
-    masks = dropout_masks(family.stream, 0, number, family.recipe.dropout, len(labels), spec, how.device)
+    masks = dropout_masks(family.stream, 0, number, family.recipe.dropout, len(labels), family.members[0].net, how)
     clock.lap("dropout_masks")
     taps = [images]
     if family.prefix:

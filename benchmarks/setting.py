@@ -11,7 +11,7 @@ from PIL import Image
 
 from transferlib.data import load, shapes
 from transferlib.execution import Execution, execution
-from transferlib.nets import AlexNet, NetworkSpec, network
+from transferlib.nets import NetworkSpec, Stack, network
 from transferlib.study import half_of
 from transferlib.train import Family, Half, Member, Recipe, fresh_network, graft
 from transferlib.treatments import family as treatments_of
@@ -45,7 +45,7 @@ def half_of_pictures(folder: Path, cache: Path) -> Half:
     """Our side's images: the same files, decoded once and for all, as a run would find them."""
     data = load(f"folder:{folder}", spec().resolution, root=cache, progress=False)
     rows = torch.arange(len(data.train.labels)).numpy()
-    return half_of(data.train, list(range(len(data.classes))), rows, machine().device)
+    return half_of(data.train, list(range(len(data.classes))), rows, machine())
 
 
 def random_half(count: int) -> Half:
@@ -61,7 +61,7 @@ def spec() -> NetworkSpec:
     return network(NETWORK)
 
 
-def members_of(name: str, classes: int) -> tuple[list[Member], AlexNet | None]:
+def members_of(name: str, classes: int) -> tuple[list[Member], Stack | None]:
     """The runs of a family (``base``, ``AnB``, ``BnB``) and the frozen source that they share.
 
     Sources are untrained: what a step costs does not depend on what the weights have learnt.

@@ -23,22 +23,11 @@ from transferlib.train import Recipe
 def alexnet(spec: NetworkSpec, classes: int, dropout: float) -> nn.Sequential:
     """The network of ``transferlib.nets`` as one ``nn.Sequential``; each layer has a weight and a bias."""
     modules: list[nn.Module] = []
-    channels, side = 3, spec.resolution
-    for conv in spec.convs:
-        modules += [
-            nn.Conv2d(channels, conv.channels, conv.kernel, conv.stride, conv.padding),
-            nn.ReLU(inplace=True),
-        ]
-        channels, side = conv.channels, (side + 2 * conv.padding - conv.kernel) // conv.stride + 1
-        if conv.pool:
-            modules.append(nn.MaxPool2d(conv.pool[0], 2, conv.pool[1]))
-            side = (side + 2 * conv.pool[1] - conv.pool[0]) // 2 + 1
-    modules.append(nn.Flatten())
-    features = channels * side * side
-    for width in spec.hidden:
-        modules += [nn.Linear(features, width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
-        features = width
-    return nn.Sequential(*modules, nn.Linear(features, classes))
+    for layer in spec.build(classes):
+        modules += [] if layer.has_positions else [nn.Flatten()]
+        modules += [nn.ReLU(inplace=True) if isinstance(module, nn.ReLU) else module for module in layer]
+        modules += [nn.Dropout(dropout)] if layer.dropout else []
+    return nn.Sequential(*modules)
 
 
 def transferred(source: nn.Sequential, fresh: nn.Sequential, n: int) -> nn.Sequential:

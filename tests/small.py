@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from transferlib.execution import Execution
-from transferlib.nets import Conv, NetworkSpec
+from transferlib.nets import AlexNetSpec, Conv
 from transferlib.train import Family, Half, Member, Recipe, fresh_network, graft
 from transferlib.treatments import Treatment
 
-SPEC = NetworkSpec(
+SPEC = AlexNetSpec(
     name="test-net",
     resolution=8,
     convs=(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from transferlib.nets import AlexNet, network
+from transferlib.nets import network
 
 sys.path.append(str(Path(__file__).parents[1]))  # benchmarks are no part of the installed package
 
@@ -43,7 +43,7 @@ def folder(tiny, tmp_path):
 @pytest.mark.parametrize("name", ["alexnet32-small", "alexnet32-tiny", "alexnet64"])
 def test_tutorial_network_gives_the_same_logits(name):
     spec, draw = network(name), torch.Generator().manual_seed(0)
-    ours = AlexNet(spec, 5)
+    ours = spec.build(5)
     theirs = tutorial.alexnet(spec, 5, dropout=0.3).eval()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         b.data.copy_(a.data)

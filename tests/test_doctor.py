@@ -8,7 +8,7 @@ from small_studies import small_study
 
 from transferlib import doctor
 from transferlib.execution import execution
-from transferlib.nets import multiply_adds, network
+from transferlib.nets import network
 from transferlib.profiles import PROFILES, Profile
 
 CPU = execution("cpu", "fp32")
@@ -25,7 +25,7 @@ def test_a_base_costs_one_and_fine_tuning_as_much_for_each_run():
 
 
 def test_frozen_layers_cost_a_third_and_are_run_once_for_the_family():
-    layers = multiply_adds(network("alexnet32-tiny"))
+    layers = doctor.multiply_adds(network("alexnet32-tiny"))
     share = [part / sum(layers) for part in layers]
     assert cost("A2B") == pytest.approx(sum(share[2:]) + sum(share[:2]) / 3)
     assert cost("A2B,A4B") == pytest.approx(sum(share[2:]) + sum(share[4:]) + sum(share[:4]) / 3)

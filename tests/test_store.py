@@ -18,7 +18,7 @@ import transferlib
 from transferlib import store as store_module
 from transferlib.errors import TransferlibError
 from transferlib.locks import Busy
-from transferlib.nets import Conv, NetworkSpec, network
+from transferlib.nets import AlexNetSpec, Conv, network
 from transferlib.records import COLUMNS, as_json, config_key
 from transferlib.stats import with_differences
 from transferlib.store import Store, write_whole
@@ -130,13 +130,13 @@ def test_a_study_has_no_field_that_the_keys_ignore():
     fields = {f.name for f in dataclasses.fields(Study)}
     plural = {"splits", "targets", "treatments", "seeds", "recipe"}
     assert fields == {"dataset", "resolution", "network", "images_per_class", "source"} | plural
-    assert set(CAFFENET) == {f.name for f in dataclasses.fields(NetworkSpec)}
+    assert set(CAFFENET) == {f.name for f in dataclasses.fields(AlexNetSpec)}
     assert set(CAFFENET["convs"][0]) == {f.name for f in dataclasses.fields(Conv)}
 
 
 def test_every_field_of_the_network_changes_the_key(monkeypatch):
     spec, keys = network("caffenet"), set()
-    for field in dataclasses.fields(NetworkSpec):
+    for field in dataclasses.fields(AlexNetSpec):
         value = getattr(spec, field.name)
         if isinstance(value, tuple):
             value = (*value[:-1], dataclasses.replace(value[-1], lrn=True) if field.name == "convs" else value[-1] + 1)
@@ -145,7 +145,7 @@ def test_every_field_of_the_network_changes_the_key(monkeypatch):
         changed = dataclasses.replace(spec, **{field.name: value})
         monkeypatch.setattr("transferlib.study.network", lambda name, changed=changed: changed)
         keys.add(key_of())
-    assert len(keys | {A3B_KEY}) == len(dataclasses.fields(NetworkSpec)) + 1
+    assert len(keys | {A3B_KEY}) == len(dataclasses.fields(AlexNetSpec)) + 1
 
 
 def test_the_sources_recipe_is_in_the_key_through_the_key_of_its_base():

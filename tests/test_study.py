@@ -12,7 +12,7 @@ from small_studies import numbers, pictures, small_study, use_data_folder, weigh
 from transferlib import study as study_module
 from transferlib.data import load
 from transferlib.errors import TransferlibError
-from transferlib.execution import execution
+from transferlib.execution import Execution, execution
 from transferlib.nets import network
 from transferlib.records import correct_images
 from transferlib.store import Store
@@ -166,7 +166,7 @@ def test_too_few_images_are_named():
 def test_a_half_is_relabelled_and_holds_just_its_images():
     data = load(f"folder:{pictures()}", 32)
     rows = class_rows(data.train.labels, [3, 1], 5, "s")
-    half = half_of(data.train, [3, 1], rows, torch.device("cpu"))
+    half = half_of(data.train, [3, 1], rows, execution("cpu", "fp32"))
     assert (len(half), half.classes, half.pixels.shape[0]) == (10, 2, 10)
     assert half.labels.tolist() == [{3: 0, 1: 1}[int(label)] for label in data.train.labels[rows]]
     assert torch.equal(half.pixels[half.rows], torch.from_numpy(data.train.pixels[rows]))
@@ -175,7 +175,7 @@ def test_a_half_is_relabelled_and_holds_just_its_images():
 def test_images_that_do_not_fit_stay_on_the_disk_and_give_the_same_numbers(tmp_path, trained, monkeypatch):
     kept = []
     real = study_module.half_of
-    monkeypatch.setattr(study_module, "_free_bytes", lambda device: 0)
+    monkeypatch.setattr(Execution, "free_bytes", lambda self: 0)
     monkeypatch.setattr(study_module, "half_of", lambda *args: kept.append(real(*args)) or kept[-1])
     store = train(small_study("base,A1B,A3B,A7B"), tmp_path)
     assert all(half.pixels.shape[0] > len(half) for half in kept)  # the whole map

@@ -15,6 +15,7 @@ from small import CPU, RECIPE, SPEC, STREAM, family_of, numbers, run
 from transferlib import train
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution
+from transferlib.nets import outline
 from transferlib.store import Store
 from transferlib.train import Half, Recipe, cut_batch, draw_epoch, fresh_network, to_input
 
@@ -97,7 +98,7 @@ def test_dropout_behind_a_frozen_layer_acts_in_training_and_not_in_evaluation(n)
     mask = naive.masks(STREAM, 0, 0, RECIPE.dropout, 8)
     expected = images
     for k in range(1, n + 1):
-        expected = family.prefix.layer(k, expected)
+        expected = family.prefix.layer(k)(expected)
         expected = expected * mask[k] if k in mask else expected
     assert torch.equal(seen[0], expected)
     assert (mask[n] == 0).any()
@@ -284,7 +285,7 @@ def test_an_epoch_is_its_full_batches_and_a_small_half_is_one_batch():
 
 def test_dropout_masks_differ_by_layer_step_and_epoch_and_keep_the_mean():
     def masks(epoch, step, p=0.25):
-        return train.dropout_masks(STREAM, epoch, step, p, 400, SPEC, CPU.device)
+        return train.dropout_masks(STREAM, epoch, step, p, 400, outline(SPEC, 3), CPU)
 
     first = masks(0, 0)
     for k, width in ((6, 12), (7, 10)):

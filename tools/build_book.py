@@ -299,9 +299,9 @@ def render(pages: Iterable[Path], chapters: list[Chapter]) -> None:
 
 def measured(chapters: Iterable[Chapter]) -> str:
     """The tables of the status page: device, versions, seconds."""
-    from transferlib.execution import device_name, execution
+    from transferlib.execution import execution
 
-    used = {"device": device_name(execution().device), "Python": sys.version.split()[0]}
+    used = {"device": execution().device_name, "Python": sys.version.split()[0]}
     used |= {name: version(name) for name in VERSIONED}
     lines = ["| | in this build |", "|---|---|", *(f"| {name} | {value} |" for name, value in used.items())]
     lines += ["", f"| chapter | seconds, {AT_ONCE} at a time |", "|---|---|"]

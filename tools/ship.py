@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from transferlib.attribution import class_sets, layer_measures
-from transferlib.nets import AlexNet, network
+from transferlib.execution import execution
+from transferlib.nets import Stack, network, outline
 from transferlib.profiles import profile
 from transferlib.store import Store
 from transferlib.study import FamilyPlan, OpenData, versions
@@ -35,20 +36,21 @@ def plan_of(split: str, half: str) -> FamilyPlan:
     return FamilyPlan(STUDY, split, 0, half, (Treatment("base"),))
 
 
-def rounded(store: Store, plan: FamilyPlan) -> AlexNet:
+def rounded(store: Store, plan: FamilyPlan) -> Stack:
     """The base with its weights rounded to half precision, in float32."""
     weights = store.get_weights(plan.run_keys[0])
     if weights is None:
         raise SystemExit(f"no weights of {plan} in {store.folder}")
-    net = AlexNet(network(STUDY.network), classes=weights["layers.7.fc.weight"].shape[0])
+    classes = len(OpenData().split(plan).half(plan.target))
+    net = outline(network(STUDY.network), classes).to_empty(device="cpu")
     net.load_state_dict({name: tensor.half().float() for name, tensor in weights.items()})
     return net.eval()
 
 
 @torch.no_grad()
-def accuracy(net: AlexNet, plan: FamilyPlan) -> float:
+def accuracy(net: Stack, plan: FamilyPlan) -> float:
     """The share of the half's test images that a network gets right."""
-    _, val = OpenData().halves_of(plan, CPU)
+    _, val = OpenData().halves_of(plan, execution("cpu", "fp32"))
     right = sum(int((net(x).argmax(1) == y).sum()) for x, y in centre_batches(val, net.spec, CPU, 500))
     return right / len(val)
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 import transferlib
 from transferlib import data, doctor
 from transferlib.errors import TransferlibError
-from transferlib.execution import execution
+from transferlib.execution import DEVICES, execution
 from transferlib.measure import measure
 from transferlib.names import printable, write_csv
 from transferlib.paths import figure_path, keep_out, resolved
@@ -41,6 +41,7 @@ The words, after the paper:
   R3B    first 3 layers random and frozen
   AnB    the family of all seven, n = 1..7; so too BnB, AnB+, BnB+, RnB
 """
+DEVICE_HELP = "; ".join(f"{name}: {device.about}" for name, device in DEVICES.items()) + "; default: cuda, else cpu"
 EXAMPLES = """\
 examples:
   transferlib run --profile smoke --store runs
@@ -255,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("name", nargs="?", help="a data set, such as tiny-imagenet or folder:PATH")
     asked.set_defaults(call=_data)
     checked = commands.add_parser("doctor", help="what this machine will do, and how long each profile takes")
-    checked.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    checked.add_argument("--device", choices=tuple(DEVICES), help=DEVICE_HELP)
     checked.set_defaults(call=_doctor)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -280,7 +281,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--target", choices=("A", "B", "both"), help="the half to train on")
     run.add_argument("--treatments", metavar="LIST", help="families and runs, such as base,BnB,A3B+")
     run.add_argument("--epochs", type=int, metavar="E", help="length of every training")
-    run.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    run.add_argument("--device", choices=tuple(DEVICES), help=DEVICE_HELP)
     run.add_argument("--precision", default="auto", help="auto (what the device is good at), bf16, fp16 or fp32")
     run.add_argument("--compile", action="store_true", help="pass the networks through torch.compile")
     run.add_argument(
@@ -322,7 +323,7 @@ def _add_measure(commands: argparse._SubParsersAction) -> None:
     measured.add_argument("--csv", type=Path, metavar="FILE", help="write the table as a CSV file")
     measured.add_argument("--seeds", type=int, metavar="N", help="trainings of everything: 3, or 1 for a large target")
     measured.add_argument("--epochs", type=int, metavar="E", help="length of every training; default: by the data")
-    measured.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    measured.add_argument("--device", choices=tuple(DEVICES), help=DEVICE_HELP)
     measured.set_defaults(call=_measure)
 
 

@@ -10,9 +10,9 @@ import psutil
 import torch
 
 from transferlib.data import data_root
-from transferlib.execution import Execution, device_name
+from transferlib.execution import Execution
 from transferlib.names import printable
-from transferlib.nets import multiply_adds, network
+from transferlib.nets import NetworkSpec, network, outline
 from transferlib.profiles import PROFILES, Profile
 from transferlib.reporting import clock
 from transferlib.study import FamilyPlan, Study, versions
@@ -24,13 +24,19 @@ HALF_IMAGES = {"shapes": 5_000, "tiny-imagenet": 50_000, "cifar100": 25_000, "im
 CLASSES = {"shapes": 10, "tiny-imagenet": 100, "cifar100": 50, "imagenet": 500}
 
 
+def multiply_adds(spec: NetworkSpec) -> list[int]:
+    """Of each layer for one image; of layer 8, whose cost goes with the classes and is small, none are counted."""
+    copied = [*outline(spec, classes=2)][:-1]
+    return [layer.multiply_adds for layer in copied] + [0]
+
+
 def base_equivalents(plan: FamilyPlan) -> float:
     """What a family costs, in trainings of a base, by counting multiply-adds.
 
     A trained layer costs three (forward, and backward for its input and its weights), a frozen one of the shared
     prefix one; what lies below a cut is not differentiated.
     """
-    layers = [*multiply_adds(network(plan.study.network)), 0]
+    layers = multiply_adds(network(plan.study.network))
     tails = sum(3 * sum(layers[t.frozen :]) for t in plan.treatments)
     prefix = sum(layers[: max(t.frozen for t in plan.treatments)])
     return (tails + prefix) / (3 * sum(layers))
@@ -44,12 +50,12 @@ def images_per_second(study: Study, execution: Execution, seconds: float = 2.0) 
     family = _on_random_pixels(study, execution, batch)
     for _ in range(2):
         family.train_step()
-    _wait(execution)
+    execution.on.synchronise()
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
         family.train_step()
         steps += 1
-    _wait(execution)
+    execution.on.synchronise()
     return steps * batch / (time.perf_counter() - started)
 
 
@@ -63,11 +69,6 @@ def _on_random_pixels(study: Study, execution: Execution, batch: int) -> Family:
     member = Member(Treatment("base"), fresh_network(spec, classes, name, device), recipe, execution)
     # no validation: only steps are timed
     return Family([member], None, recipe, name, half, Half(pixels[:0], labels[:0], labels[:0], classes), execution)
-
-
-def _wait(execution: Execution) -> None:
-    if execution.device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def study_images(study: Study) -> float:
@@ -89,7 +90,7 @@ def profile_seconds(profile: Profile, execution: Execution) -> float:
 
 def report(execution: Execution) -> Iterator[str]:
     """The lines of ``transferlib doctor``."""
-    yield f"device     {device_name(execution.device)}"
+    yield f"device     {execution.device_name}"
     yield f"precision  {execution} (what this device is good at)"
     yield f"memory     {_memory(execution)}"
     yield f"data       {printable(str(data_root()))}, {_disk()}"
@@ -103,9 +104,8 @@ def report(execution: Execution) -> Iterator[str]:
 def _memory(execution: Execution) -> str:
     memory = psutil.virtual_memory()
     line = f"{memory.available / 2**30:.0f} of {memory.total / 2**30:.0f} GiB free"
-    if execution.device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(execution.device)
-        line += f"; on the GPU {free / 2**30:.0f} of {total / 2**30:.0f} GiB"
+    if own := execution.on.memory():
+        line += f"; on the GPU {own[0] / 2**30:.0f} of {own[1] / 2**30:.0f} GiB"
     return line
 
 

@@ -71,7 +71,7 @@ def measure(
         store: where the runs lie; a measurement that was stopped goes on from there.
         seeds: how often everything is trained; by default 3 times, once where the data sets are large.
         epochs: length of every training; by default it depends on how many pictures there are.
-        device: ``cpu`` or ``cuda``; a GPU where there is one by default.
+        device: as for ``run_study``.
         report: called with an event's name and its detail, as for ``run_study``.
         stop: set it and training stops after the step, with a checkpoint.
 

@@ -17,7 +17,7 @@ from transferlib.data import Catalogue, catalogue
 from transferlib.doctor import profile_seconds
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
-from transferlib.nets import AlexNet, network
+from transferlib.nets import Stack, network, outline
 from transferlib.paths import resolved
 from transferlib.profiles import Profile, profile
 from transferlib.records import correct_images
@@ -58,14 +58,14 @@ class Results:
             raise TransferlibError(f"no run {key} in {self.store.folder}")
         return pd.DataFrame(record["curve"])
 
-    def base(self, half: str, split: str = "random:0") -> AlexNet:
+    def base(self, half: str, split: str = "random:0") -> Stack:
         """The trained base of a half, in float32 on the CPU, for looking into; on a profile's main network.
 
         Raises:
             TransferlibError: where its weights do not lie in the store.
         """
         plan = FamilyPlan(self.profile.studies[0], split, 0, half, (Treatment("base"),))
-        net = AlexNet(network(plan.study.network), classes=len(self.split(split).half(half)))
+        net = outline(network(plan.study.network), classes=len(self.split(split).half(half))).to_empty(device="cpu")
         key, like = plan.run_keys[0], net.state_dict()
         weights = self.store.get_weights(key, like) or self.store.get_shipped(key, like)
         if weights is None:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 import torch
 from scipy import stats as scipy_stats
 from torch import Tensor
@@ -25,11 +24,11 @@ import transferlib
 from transferlib.data import Dataset, Images, input_folders, named
 from transferlib.data.snapshots import changed, data_version, forget, recorded_name, snapshot
 from transferlib.errors import TransferlibError
-from transferlib.execution import Execution, device_name
+from transferlib.execution import Execution
 from transferlib.execution import execution as choose_execution
 from transferlib.locks import Busy
 from transferlib.names import printable
-from transferlib.nets import AlexNet, NetworkSpec, network
+from transferlib.nets import NetworkSpec, Stack, network
 from transferlib.paths import keep_apart
 from transferlib.records import Config, config_key
 from transferlib.splits import Split, make_split, other, shuffled, similarity_of
@@ -164,9 +163,9 @@ class FamilyPlan:
             "target": self.target,
             "source": self.source,
             "source_key": base.run_keys[0] if base else None,
-            "network": _plain(network(study.network)),
+            "network": network(study.network).recorded(),
             "treatment": str(treatment),
-            "recipe": _plain(study.recipe),
+            "recipe": study.recipe.recorded(),
             "seed": self.seed,
         }
 
@@ -191,17 +190,6 @@ class FamilyPlan:
 
     def __str__(self) -> str:
         return f"{self.treatments[0].family:<4} target {self.target}  {self.split}"
-
-
-def _plain(value: NetworkSpec | Recipe) -> dict:
-    """A dataclass as JSON would give it back: tuples as lists."""
-    return {name: _listed(item) for name, item in dataclasses.asdict(value).items()}
-
-
-def _listed(value: object) -> object:
-    if isinstance(value, (list, tuple)):
-        return [_listed(item) for item in value]
-    return {k: _listed(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 # --- images on the device ---
@@ -230,14 +218,14 @@ def class_rows(labels: np.ndarray, members: list[int], per_class: int | None, se
     return np.sort(np.concatenate(rows))
 
 
-def half_of(images: Images, members: list[int], rows: np.ndarray, device: torch.device) -> Half:
+def half_of(images: Images, members: list[int], rows: np.ndarray, how: Execution) -> Half:
     """Move one half's images to the device, once; where they don't fit, they stay memory-mapped on the disk."""
     relabel = np.full(int(images.labels.max()) + 1, -1)
     relabel[members] = np.arange(len(members))
-    labels = torch.from_numpy(relabel[images.labels[rows]]).to(device)
-    if len(rows) * images.pixels[0].nbytes < 0.8 * _free_bytes(device):
-        pixels = torch.from_numpy(images.pixels[rows]).to(device)
-        return Half(pixels, torch.arange(len(rows), device=device), labels, len(members))
+    labels = torch.from_numpy(relabel[images.labels[rows]]).to(how.device)
+    if len(rows) * images.pixels[0].nbytes < 0.8 * how.free_bytes():
+        pixels = torch.from_numpy(images.pixels[rows]).to(how.device)
+        return Half(pixels, torch.arange(len(rows), device=how.device), labels, len(members))
     return Half(_mapped(images.pixels), torch.from_numpy(rows), labels, len(members))
 
 
@@ -246,12 +234,6 @@ def _mapped(pixels: np.ndarray) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(pixels)
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
 
 
 # --- training into a store ---
@@ -298,7 +280,7 @@ class OpenData:
         """The plan's split."""
         return make_split(self.dataset(plan), plan.split)
 
-    def halves_of(self, plan: FamilyPlan, device: torch.device) -> tuple[Half, Half]:
+    def halves_of(self, plan: FamilyPlan, how: Execution) -> tuple[Half, Half]:
         """The target's training and validation images; only those of the last target stay on the device."""
         name = (
             plan.study.dataset,
@@ -310,16 +292,16 @@ class OpenData:
         )
         if (name, plan.seed) not in self.halves:
             self.halves.clear()
-            self.halves[name, plan.seed] = self._open(plan, device)
+            self.halves[name, plan.seed] = self._open(plan, how)
         return self.halves[name, plan.seed]
 
-    def _open(self, plan: FamilyPlan, device: torch.device) -> tuple[Half, Half]:
+    def _open(self, plan: FamilyPlan, how: Execution) -> tuple[Half, Half]:
         dataset = self.dataset(plan)
         members = [dataset.classes.index(name) for name in self.split(plan).half(plan.target)]
         draw = f"images/{plan.seed}/{plan.split}"
         train = class_rows(dataset.train.labels, members, plan.study.images_per_class, draw)
         val = class_rows(dataset.val.labels, members, None, draw)
-        return half_of(dataset.train, members, train, device), half_of(dataset.val, members, val, device)
+        return half_of(dataset.train, members, train, how), half_of(dataset.val, members, val, how)
 
 
 @dataclass
@@ -403,14 +385,15 @@ class Trainer:
         try:
             with self.execution.compile_errors():
                 self._train(plan)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not self.execution.on.is_out_of_memory(error):
+                raise
             return False
         return True
 
     def _forget(self) -> None:
         self.data.halves.clear()
-        if self.execution.device.type == "cuda":
-            torch.cuda.empty_cache()
+        self.execution.on.empty_cache()
 
     def _train(self, plan: FamilyPlan) -> None:
         configs = self._configs(plan)
@@ -478,7 +461,7 @@ class Trainer:
     def build(self, plan: FamilyPlan) -> Family:
         """The family, untrained: its images, its networks with the copied layers in place."""
         study, execution = plan.study, self.execution
-        spec, (train, val) = network(study.network), self.data.halves_of(plan, execution.device)
+        spec, (train, val) = network(study.network), self.data.halves_of(plan, execution)
         source = self.source_network(plan, spec)
         members = []
         for treatment in plan.treatments:
@@ -489,7 +472,7 @@ class Trainer:
         prefix = source if plan.treatments[0].frozen else None
         return Family(members, prefix, study.recipe, plan.stream, train, val, execution)
 
-    def source_network(self, plan: FamilyPlan, spec: NetworkSpec) -> AlexNet | None:
+    def source_network(self, plan: FamilyPlan, spec: NetworkSpec) -> Stack | None:
         """The network that the family's first layers are copied from; its base is trained now where it is lacking."""
         if plan.is_base:
             return None
@@ -534,7 +517,7 @@ class Trainer:
 
     def _made_by(self) -> dict[str, object]:
         return {
-            "device": device_name(self.execution.device),
+            "device": self.execution.device_name,
             "execution": str(self.execution),
             "threads": torch.get_num_threads(),
             "versions": versions(),
@@ -627,7 +610,7 @@ def run_study(
     Args:
         study: what to run.
         store: where the runs lie.
-        device: ``cpu`` or ``cuda``; a GPU where there is one by default.
+        device: ``cpu``, ``cuda`` or ``mps``; a GPU where there is one by default.
         precision: ``auto`` (what the device is good at), ``bf16``, ``fp16`` or ``fp32``.
         compiled: whether to pass networks through ``torch.compile``.
         report: called with an event's name and its detail.

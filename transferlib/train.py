@@ -2,6 +2,8 @@
 
 Reading order: the recipe, the images of a half, what an epoch draws, one run (a ``Member``), and the ``Family``,
 whose members share the images, the crops, the dropout and, where they are frozen, the layers below their cuts.
+
+Shapes: M images of a half, B of a batch, R the side of the network's input, H × W that of the stored images.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from torch.nn import functional as F
 
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution
-from transferlib.nets import DROPOUT_AFTER, LAYERS, AlexNet, NetworkSpec, initialise_layer
-from transferlib.streams import generator, hashed_uniform, stream_seed
+from transferlib.nets import Layer, NetworkSpec, Stack, as_recorded, outline
+from transferlib.streams import generator, stream_seed
 from transferlib.treatments import Treatment
 
 StreamName = tuple[object, ...]
@@ -55,6 +57,10 @@ class Recipe:
             raise TransferlibError(f"expected crop_padding of 0 or more pixels, got {self.crop_padding}")
         if not 0 <= self.dropout < 1:
             raise TransferlibError(f"expected dropout in 0..1, below 1, got {self.dropout}")
+
+    def recorded(self) -> dict[str, object]:
+        """What stands of it in a run's configuration: all of it."""
+        return as_recorded(self)
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a moment of training, in epochs since the start."""
@@ -99,9 +105,11 @@ class Draws:
 def draw_epoch(stream: StreamName, epoch: int, count: int, slack: tuple[int, int], device: torch.device) -> Draws:
     """Draw an epoch from the named stream; crops start between ``slack[0]`` and ``slack[1]`` pixels, inclusive."""
     low, high = slack[0], slack[1] + 1
-    order = torch.randperm(count, generator=generator(*stream, "order", epoch))
+    # an epoch's numbers hang on its name alone, not on what was drawn before: so a run that goes on from a checkpoint,
+    # or is trained in another company, sees the same images in the same crops; drawn on the CPU, for all devices alike
+    order = torch.randperm(count, generator=generator(*stream, "order", epoch))  # (M,)
     crops = generator(*stream, "crops", epoch)
-    top = torch.randint(low, high, (count,), generator=crops)
+    top = torch.randint(low, high, (count,), generator=crops)  # (M,), of positions in the epoch, not of images
     left = torch.randint(low, high, (count,), generator=crops)
     mirror = torch.randint(0, 2, (count,), generator=crops, dtype=torch.bool)
     return Draws(*(t.to(device, non_blocking=True) for t in (order, top, left, mirror)))
@@ -109,8 +117,8 @@ def draw_epoch(stream: StreamName, epoch: int, count: int, slack: tuple[int, int
 
 def _mirrored(index: Tensor, size: int) -> Tensor:
     """Reflect indices that reach over an edge of ``size`` pixels."""
-    index = index.abs()
-    return (size - 1) - (size - 1 - index).abs()
+    index = index.abs()  # over the near edge: -1 is 1
+    return (size - 1) - (size - 1 - index).abs()  # over the far one: size is size - 2
 
 
 def cut_batch(half: Half, which: Tensor, top: Tensor, left: Tensor, mirror: Tensor, side: int) -> Tensor:
@@ -127,10 +135,11 @@ def cut_batch(half: Half, which: Tensor, top: Tensor, left: Tensor, mirror: Tens
     which, top, left, mirror = (t.to(place) for t in (which, top, left, mirror))
     height, width = half.pixels.shape[1:3]
     along = torch.arange(side, device=place)
+    # crop, mirror and edge are one index into all pixels of all images, so that the batch is copied once
     rows = _mirrored(top[:, None] + along, height)  # (B, side)
-    columns = _mirrored(left[:, None] + torch.where(mirror[:, None], side - 1 - along, along), width)
-    inside = rows[:, :, None] * width + columns[:, None, :]  # (B, side, side)
-    flat = half.rows[which][:, None, None] * (height * width) + inside
+    columns = _mirrored(left[:, None] + torch.where(mirror[:, None], side - 1 - along, along), width)  # (B, side)
+    inside = rows[:, :, None] * width + columns[:, None, :]  # (B, side, side), pixels within their image
+    flat = half.rows[which][:, None, None] * (height * width) + inside  # (B, side, side), pixels among all
     return half.pixels.view(-1, 3).index_select(0, flat.view(-1)).view(len(which), side, side, 3)
 
 
@@ -139,19 +148,22 @@ def to_input(pixels: Tensor, spec: NetworkSpec, device: torch.device) -> Tensor:
     batch, height, width = pixels.shape[:3]
     # a row of pixels at a time: broadcasting over 3 numbers is not vectorised
     mean, scale = (torch.tensor(v, device=device).repeat(width) for v in (spec.mean, [1 / s for s in spec.std]))
-    flat = pixels.to(device, non_blocking=True).view(batch, height, width * 3).float()
-    return flat.sub_(mean).mul_(scale).view(batch, height, width, 3).permute(0, 3, 1, 2)
+    flat = pixels.to(device, non_blocking=True).view(batch, height, width * 3).float()  # (B, H, 3 W)
+    # the order of the bytes stays: permuted, that is what PyTorch calls channels last, which convolutions like best
+    return flat.sub_(mean).mul_(scale).view(batch, height, width, 3).permute(0, 3, 1, 2)  # (B, 3, H, W)
 
 
 def dropout_masks(
-    stream: StreamName, epoch: int, step: int, p: float, batch: int, spec: NetworkSpec, device: torch.device
+    stream: StreamName, epoch: int, step: int, p: float, batch: int, layers: Iterable[Layer], how: Execution
 ) -> dict[int, Tensor]:
-    """Dropout after layers 6 and 7 for one step: {layer: (B, features)}, 0 or 1 / (1 - p)."""
+    """Dropout for one step after the layers that ask for it: {layer: (B, *its shape)}, 0 or 1 / (1 - p)."""
     masks = {}
-    for k, width in zip(DROPOUT_AFTER, spec.hidden, strict=True):
-        seed = stream_seed(*stream, "dropout", k, epoch, step)
-        kept = hashed_uniform(seed, batch * width, device) >= p
-        masks[k] = kept.view(batch, width).float() / (1 - p)
+    for k, layer in enumerate(layers, start=1):
+        if layer.dropout:
+            # one mask a layer and a step for the whole family: its members differ by what was done to them alone
+            seed = stream_seed(*stream, "dropout", k, epoch, step)
+            kept = how.uniform(seed, batch * math.prod(layer.shape)) >= p  # (B × features,)
+            masks[k] = kept.view(batch, *layer.shape).float() / (1 - p)
     return masks
 
 
@@ -168,22 +180,23 @@ class Point:
 class Member:
     """One run in training: a network whose first ``frozen`` layers are never touched."""
 
-    def __init__(self, treatment: Treatment, net: AlexNet, recipe: Recipe, execution: Execution) -> None:
+    def __init__(self, treatment: Treatment, net: Stack, recipe: Recipe, execution: Execution) -> None:
         self.treatment, self.net, self.frozen = treatment, net, treatment.frozen
         self.curve: list[Point] = []
         self.correct = torch.zeros(0, dtype=torch.bool)
         self.diverged = False
-        self.loss_sum = torch.zeros((), device=execution.device)
+        self.loss_sum = torch.zeros((), device=execution.device)  # stays there: reading it would wait for the device
+        # frozen layers are none of the optimiser's: no gradient, no momentum, and no decay that would shrink them
         self.trained = [p for layer in net.layers[self.frozen :] for p in layer.parameters()]
         self.optimizer = torch.optim.SGD(
             [
-                {"params": [p for p in self.trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-                {"params": [p for p in self.trained if p.ndim <= 1], "weight_decay": 0.0},
+                {"params": [p for p in self.trained if p.ndim > 1], "weight_decay": recipe.weight_decay},  # matrices
+                {"params": [p for p in self.trained if p.ndim <= 1], "weight_decay": 0.0},  # biases, batch norm
             ],
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
-            fused=True,
+            fused=execution.on.fused_sgd,  # one kernel for all tensors of a group instead of four each
         )
         for p in self.trained:
             # torch's fused SGD leaves momentum uninitialised where float16 skips the very first step
@@ -194,32 +207,32 @@ class Member:
 
     def train_mode(self) -> None:
         """Batch norm learns in the trained layers only; the frozen ones keep their stored statistics."""
-        for k, layer in enumerate(self.net.layers, start=1):
+        for k, layer in enumerate(self.net, start=1):
             layer.train(k > self.frozen)
 
     def step(self, taps: Sequence[Tensor], masks: dict[int, Tensor], labels: Tensor, execution: Execution) -> None:
         """One step of SGD on the activations below this run's cut."""
         with execution.autocast():
-            logits = self.run_tail(taps[self.frozen], start=self.frozen, masks=masks)
+            # taps[n] has no history: the backward pass ends at the cut, as if it were the network's input
+            logits = self.run_tail(taps[self.frozen], start=self.frozen, masks=masks)  # (B, classes)
         loss = F.cross_entropy(logits.float(), labels)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self.loss_sum += loss.detach()
+        self.loss_sum += loss.detach()  # ()
 
 
-def fresh_network(spec: NetworkSpec, classes: int, stream: StreamName, device: torch.device) -> AlexNet:
+def fresh_network(spec: NetworkSpec, classes: int, stream: StreamName, device: torch.device) -> Stack:
     """A network whose every layer k is drawn from its own stream, ``(*stream, "weights", k)``."""
-    with torch.device("meta"):  # torch's own initialisation would draw from the global generator
-        net = AlexNet(spec, classes)
-    net = net.to_empty(device="cpu")
-    for k in range(1, LAYERS + 1):
-        initialise_layer(net, k, generator(*stream, "weights", k))
+    net = outline(spec, classes).to_empty(device="cpu")
+    for k, layer in enumerate(net, start=1):
+        # a stream a layer: fresh layers above a cut are the same ones whatever n, and whatever lies below
+        spec.initialise(layer, k, generator(*stream, "weights", k))
     return net.to(device, memory_format=torch.channels_last)
 
 
-def graft(treatment: Treatment, source: AlexNet, fresh: AlexNet) -> AlexNet:
+def graft(treatment: Treatment, source: Stack, fresh: Stack) -> Stack:
     """Put a source's first n layers under fresh ones; frozen layers are the source's own modules, shared.
 
     Args:
@@ -245,7 +258,7 @@ class Family:
     """
 
     members: list[Member]
-    prefix: AlexNet | None
+    prefix: Stack | None
     recipe: Recipe
     stream: StreamName
     train: Half
@@ -291,11 +304,10 @@ class Family:
         """One step of every active member on one batch; nothing here waits for the device."""
         epoch, step = divmod(self.done_steps, self.steps_per_epoch)
         images, labels = self._batch(epoch, step)
-        masks = dropout_masks(
-            self.stream, epoch, step, self.recipe.dropout, len(labels), self.spec, self.execution.device
-        )
+        net, p = self.members[0].net, self.recipe.dropout
+        masks = dropout_masks(self.stream, epoch, step, p, len(labels), net, self.execution)
         rate = self.recipe.rate((self.done_steps + 1) / self.steps_per_epoch)
-        taps = self._taps(images, masks)
+        taps = self._taps(images, masks)  # taps[n]: the frozen activations after layer n, (B, *shape of layer n)
         for member in self.active:
             for group in member.optimizer.param_groups:
                 group["lr"] = rate
@@ -307,7 +319,7 @@ class Family:
         return -self.recipe.crop_padding, spare + self.recipe.crop_padding
 
     def _batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        if self._draws is None or self._draws[0] != epoch:
+        if self._draws is None or self._draws[0] != epoch:  # once an epoch
             device = self.execution.device
             self._draws = epoch, draw_epoch(self.stream, epoch, len(self.train), self._slack(), device)
         d = self._draws[1]
@@ -318,7 +330,9 @@ class Family:
     def _taps(self, images: Tensor, masks: dict[int, Tensor] | None) -> list[Tensor]:
         depth = max((member.frozen for member in self.active), default=0)
         if self.prefix is None or depth == 0:
-            return [images]
+            return [images]  # everyone begins at the image
+        # one pass through the source up to the deepest cut: a member cut at n takes up taps[n], so seven frozen runs
+        # cost one pass of seven layers instead of 1 + 2 + … + 7
         with torch.no_grad(), self.execution.autocast():
             return self.prefix.taps(images, depth, masks)
 
@@ -390,7 +404,7 @@ class Family:
     @staticmethod
     def _of_member(m: Member, i: int) -> dict[str, Tensor]:
         """A member's tensors of fixed shape, by their names at a place of a state."""
-        tensors = {f"{i}.net.{name}": t for name, t in tail_state(m.net, m.frozen).items()}
+        tensors = {f"{i}.net.{name}": t for name, t in m.net.above(m.frozen).items()}
         return tensors | {f"{i}.momentum.{j}": b for j, b in enumerate(_momenta(m))} | {f"{i}.loss_sum": m.loss_sum}
 
     def _check_state(self, tensors: dict[str, Tensor], rest: dict, places: Sequence[int]) -> None:
@@ -417,11 +431,6 @@ class Family:
 
     def _epochs(self, steps: int) -> int:
         return steps // self.steps_per_epoch
-
-
-def tail_state(net: AlexNet, frozen: int) -> dict[str, Tensor]:
-    """The state of the layers above a cut, buffers included."""
-    return {name: t for name, t in net.state_dict().items() if int(name.split(".")[1]) >= frozen}
 
 
 def _momenta(member: Member) -> list[Tensor]:

@@ -22,12 +22,11 @@ from transferlib.attribution import (
     first_guess,
     method,
     microscope,
-    receptive_field,
     strongest_units,
     top_patches,
 )
 from transferlib.errors import TransferlibError
-from transferlib.nets import network
+from transferlib.nets import network, outline
 from transferlib.train import fresh_network, to_input
 
 CPU = torch.device("cpu")
@@ -157,7 +156,7 @@ def test_receptive_field_is_where_the_gradient_reaches(name):
     spec = network(name)
     net = fresh_network(spec, 2, (0,), CPU).eval()
     for n in range(1, 6):
-        field = receptive_field(spec, n)
+        field = outline(spec, 2).layer(n).field
         at = net(torch.zeros(1, 3, spec.resolution, spec.resolution), stop=n).shape[-1] // 2
         # every path counts: maxima and ReLUs would hide most, so several draws are laid over one another
         reach = torch.zeros(spec.resolution, spec.resolution)
@@ -172,20 +171,23 @@ def test_receptive_field_is_where_the_gradient_reaches(name):
 
 
 def test_the_receptive_fields_of_caffenet_are_those_in_the_literature():
-    assert [receptive_field(network("caffenet"), n).size for n in range(1, 6)] == [19, 67, 99, 131, 195]
+    assert [outline(network("caffenet"), 2).layer(n).field.size for n in range(1, 6)] == [19, 67, 99, 131, 195]
 
 
-def test_the_receptive_field_of_a_fully_connected_layer_is_the_picture():
-    assert receptive_field(small.SPEC, 6).size == 8
+def test_a_fully_connected_layer_sees_the_whole_picture():
+    net = fresh_network(small.SPEC, 3, (0,), CPU).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    assert net.layer(6).field is None
+    assert all(any(np.array_equal(patch, one) for one in pixels) for patch in top_patches(net, pixels, 6, 0)[0])
     with pytest.raises(TransferlibError, match=r"1\.\.8, got 9"):
-        receptive_field(small.SPEC, 9)
+        top_patches(net, pixels, 9, 0)
 
 
 def test_top_patches_are_cut_where_the_unit_answers_most():
     net = tiny()
     pixels = np.random.default_rng(1).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     patches, values = top_patches(net, pixels, 2, 3, count=4)
-    field = receptive_field(net.spec, 2)
+    field = net.layer(2).field
     assert patches.shape == (4, field.size, field.size, 3) and (np.diff(values) <= 0).all()
     answers = net(to_input(torch.from_numpy(pixels), net.spec, CPU), stop=2).detach()[:, 3]
     best = int(answers.flatten(1).amax(1).argmax())

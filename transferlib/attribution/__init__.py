@@ -33,7 +33,6 @@ from transferlib.attribution.measures import class_sets, layer_measures, own_ove
 from transferlib.attribution.microscope import (
     METHODS,
     Method,
-    ReceptiveField,
     agreement_with_untrained,
     as_input,
     as_picture,
@@ -41,7 +40,6 @@ from transferlib.attribution.microscope import (
     first_guess,
     method,
     microscope,
-    receptive_field,
     strongest_units,
     top_patches,
 )
@@ -55,7 +53,6 @@ __all__ = [
     "PHOTOGRAPHS",
     "Method",
     "Photograph",
-    "ReceptiveField",
     "agreement_with_untrained",
     "as_input",
     "as_picture",
@@ -87,7 +84,6 @@ __all__ = [
     "own_over_foreign",
     "photograph",
     "probe",
-    "receptive_field",
     "ridge_direction",
     "square",
     "strongest_units",

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from transferlib.attribution.probes import DEPTH, interval
 from transferlib.errors import TransferlibError
-from transferlib.nets import AlexNet
+from transferlib.nets import Stack
 from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
 
@@ -166,13 +166,13 @@ def concept_sets(resolution: int, images: int, seed: int = 0) -> dict[str, np.nd
     return {name: draw_concept(name, images, resolution, seed) for name in _FIELDS}
 
 
-def _flat_taps(net: AlexNet, pixels: np.ndarray) -> list[Tensor]:
+def _flat_taps(net: Stack, pixels: np.ndarray) -> list[Tensor]:
     images = to_input(torch.from_numpy(pixels), net.spec, torch.device("cpu"))
     with torch.no_grad():
         return [tap.flatten(1) for tap in net.taps(images, DEPTH)]
 
 
-def concept_separability(net: AlexNet, concepts: Mapping[str, np.ndarray], seed: int = 0) -> pd.DataFrame:
+def concept_separability(net: Stack, concepts: Mapping[str, np.ndarray], seed: int = 0) -> pd.DataFrame:
     """How well a plane in each layer tells a concept from the counter-set, on images that it was not fitted to.
 
     Half of each set fits the plane (``ridge_direction``, on whole activations, as TCAV does), half tests it.
@@ -246,7 +246,7 @@ def ridge_classifier() -> object:
 
 
 def tcav_scores(
-    net: AlexNet,
+    net: Stack,
     pixels: np.ndarray,
     target: int,
     *,
@@ -292,7 +292,7 @@ def tcav_scores(
     return pd.DataFrame(rows)
 
 
-def _concept(net: AlexNet, name: str, number: int, images: int, seed: int) -> object:
+def _concept(net: Stack, name: str, number: int, images: int, seed: int) -> object:
     from captum.concept import Concept
 
     drawn = draw_concept(name, images, net.spec.resolution, seed=1000 * (seed + 1) + number)
@@ -302,12 +302,12 @@ def _concept(net: AlexNet, name: str, number: int, images: int, seed: int) -> ob
 
 
 def _interpret(
-    net: AlexNet, inputs: Tensor, target: int, sets: list[tuple], layers: Sequence[int]
+    net: Stack, inputs: Tensor, target: int, sets: list[tuple], layers: Sequence[int]
 ) -> dict[tuple[int, int], float]:
     """Captum's sign counts for the first of each pair: {(pair, layer): share of the inputs}."""
     from captum.concept import TCAV
 
-    names = [f"layers.{layer - 1}" for layer in layers]
+    names = [net.path(layer) for layer in layers]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         tcav = TCAV(net, names, classifier=ridge_classifier(), save_path=folder)
         scores = tcav.interpret(inputs, [list(pair) for pair in sets], target=target)

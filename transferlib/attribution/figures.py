@@ -16,12 +16,11 @@ from transferlib.attribution.microscope import (
     as_picture,
     first_guess,
     method,
-    receptive_field,
     strongest_units,
     top_patches,
 )
 from transferlib.attribution.photographs import square
-from transferlib.nets import AlexNet
+from transferlib.nets import Stack
 from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
 
@@ -54,7 +53,7 @@ def _mosaic(
 
 
 def figure_filters(
-    net_a: AlexNet, net_b: AlexNet, matches: pd.DataFrame, pairs: int = 12, names: tuple[str, str] = ("A", "B")
+    net_a: Stack, net_b: Stack, matches: pd.DataFrame, pairs: int = 12, names: tuple[str, str] = ("A", "B")
 ) -> Figure:
     """The best matched first-layer filters of two networks, one above the other, with their correlation.
 
@@ -96,7 +95,7 @@ def figure_match(matches: pd.DataFrame, chance: dict[str, np.ndarray]) -> Figure
     return figure
 
 
-def figure_views(net: AlexNet, pictures: Mapping[str, np.ndarray], name: str, layers: Sequence[int] = DEPTHS) -> Figure:
+def figure_views(net: Stack, pictures: Mapping[str, np.ndarray], name: str, layers: Sequence[int] = DEPTHS) -> Figure:
     """One method through the layers: a row for each photograph, the network's input first, then a column a layer.
 
     Args:
@@ -114,7 +113,7 @@ def figure_views(net: AlexNet, pictures: Mapping[str, np.ndarray], name: str, la
     return _mosaic(rows, list(pictures), ["input", *(f"layer {n}" for n in layers)])
 
 
-def figure_patches(net: AlexNet, pixels: np.ndarray, layers: Sequence[int] = (1, 2, 3, 4, 5), units: int = 2) -> Figure:
+def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] = (1, 2, 3, 4, 5), units: int = 2) -> Figure:
     """What a layer's units answer to most: patches of images, cut to the receptive field, strongest first.
 
     The units shown are those that are strongest in most of the images.
@@ -128,7 +127,8 @@ def figure_patches(net: AlexNet, pixels: np.ndarray, layers: Sequence[int] = (1,
     images = to_input(torch.from_numpy(np.ascontiguousarray(pixels)), net.spec, torch.device("cpu"))
     rows, names = [], []
     for n in layers:
-        size = min(receptive_field(net.spec, n).size, net.spec.resolution)
+        field = net.layer(n).field
+        size = min(field.size, net.spec.resolution) if field else net.spec.resolution
         wins = torch.bincount(strongest_units(net, images, n)[:, 0])
         for unit in wins.topk(min(units, len(wins))).indices.tolist():
             rows.append(top_patches(net, pixels, n, unit)[0])

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from transferlib.errors import TransferlibError
-from transferlib.nets import AlexNet
+from transferlib.nets import Stack
 from transferlib.streams import generator
 from transferlib.train import fresh_network
 
@@ -21,9 +21,16 @@ SHIFT = 1  # pixels: the same edge may lie a pixel further in another network's 
 NULLS = ("untrained", "scrambled")
 
 
-def kernels(net: AlexNet) -> Tensor:
-    """The weights of layer 1, float32 (filters, 3, k, k), on the CPU."""
-    return net.layers[0].conv.weight.detach().float().cpu()
+def kernels(net: Stack) -> Tensor:
+    """The weights of layer 1, float32 (filters, 3, k, k), on the CPU.
+
+    Raises:
+        TransferlibError: for a network that does not begin with a convolution.
+    """
+    first = next((module for module in net.layer(1).modules() if isinstance(module, nn.Conv2d)), None)
+    if first is None:
+        raise TransferlibError(f"layer 1 of {net.spec.name} has no convolution, so no filters can be shown")
+    return first.weight.detach().float().cpu()
 
 
 def as_pictures(weights: Tensor) -> np.ndarray:
@@ -39,7 +46,7 @@ def as_pictures(weights: Tensor) -> np.ndarray:
     return (127.5 + 127.5 * weights / largest).round().byte().permute(0, 2, 3, 1).numpy()
 
 
-def filter_tiles(net: AlexNet, columns: int = 8, zoom: int = 1) -> np.ndarray:
+def filter_tiles(net: Stack, columns: int = 8, zoom: int = 1) -> np.ndarray:
     """All filters of layer 1 in rows, a white line between them: the paper's networks' Gabors and colour blobs.
 
     Args:
@@ -95,7 +102,7 @@ def match_kernels(a: Tensor, b: Tensor) -> pd.DataFrame:
     return table.sort_values("correlation", key=abs, ascending=False, ignore_index=True, kind="stable")
 
 
-def match_filters(net_a: AlexNet, net_b: AlexNet) -> pd.DataFrame:
+def match_filters(net_a: Stack, net_b: Stack) -> pd.DataFrame:
     """Pair the first-layer filters of two networks one to one; see ``match_kernels``."""
     return match_kernels(kernels(net_a), kernels(net_b))
 
@@ -110,7 +117,7 @@ def _scrambled(weights: Tensor, draw: torch.Generator) -> Tensor:
     return torch.fft.ifft2(torch.fft.fft2(weights) * phase / phase.abs().clamp_min(1e-12)).real
 
 
-def match_by_chance(net_a: AlexNet, net_b: AlexNet, null: str, draws: int = 20, seed: int = 0) -> np.ndarray:
+def match_by_chance(net_a: Stack, net_b: Stack, null: str, draws: int = 20, seed: int = 0) -> np.ndarray:
     """How well the filters of A match filters that have learned nothing: what ``match_filters`` is to be held against.
 
     Args:

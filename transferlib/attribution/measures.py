@@ -13,7 +13,7 @@ from transferlib.attribution.concepts import concept_separability, concept_sets
 from transferlib.attribution.probes import GRID, Labelled, probe
 from transferlib.attribution.similarity import BATCH, cka_matrix
 from transferlib.data import Dataset
-from transferlib.nets import AlexNet
+from transferlib.nets import Stack
 from transferlib.splits import make_split
 from transferlib.study import class_rows, versions
 from transferlib.train import fresh_network
@@ -37,8 +37,8 @@ def class_sets(dataset: Dataset, split: str) -> dict[str, tuple[Labelled, Labell
 
 
 def layer_measures(
-    net_a: AlexNet,
-    net_b: AlexNet,
+    net_a: Stack,
+    net_b: Stack,
     sets: Mapping[str, tuple[Labelled, Labelled]],
     *,
     per_class: int = 200,

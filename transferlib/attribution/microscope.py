@@ -25,11 +25,11 @@ from captum.attr import (
 )
 from PIL import Image
 from scipy.stats import spearmanr
-from torch import Tensor, nn
+from torch import Tensor
 
 from transferlib.attribution.photographs import square
 from transferlib.errors import TransferlibError
-from transferlib.nets import LAYERS, AlexNet, NetworkSpec
+from transferlib.nets import Layer, NetworkSpec, ReceptiveField, Stack
 from transferlib.train import fresh_network, to_input
 from transferlib.treatments import DEPTHS
 
@@ -65,20 +65,18 @@ def crops(picture: np.ndarray, side: int, count: int, seed: int = 0) -> np.ndarr
     return np.stack(cuts)
 
 
-def _layer(net: AlexNet, n: int) -> nn.Module:
-    if not 1 <= n <= LAYERS:
-        raise TransferlibError(f"expected layer in 1..{LAYERS}, got {n}")
+def _layer(net: Stack, n: int) -> Layer:
     if net.training:
         raise TransferlibError("expected a network in evaluation mode: call its eval() first")
-    return net.layers[n - 1]
+    return net.layer(n)
 
 
-def _activation(net: AlexNet, images: Tensor, n: int) -> Tensor:
+def _activation(net: Stack, images: Tensor, n: int) -> Tensor:
     with torch.no_grad():
         return LayerActivation(net, _layer(net, n)).attribute(images)
 
 
-def strongest_units(net: AlexNet, images: Tensor, n: int, count: int = 1) -> Tensor:
+def strongest_units(net: Stack, images: Tensor, n: int, count: int = 1) -> Tensor:
     """The units of layer ``n`` (channels of a convolution) that answer most strongly to each image.
 
     Args:
@@ -94,53 +92,20 @@ def strongest_units(net: AlexNet, images: Tensor, n: int, count: int = 1) -> Ten
     return answers.reshape(*answers.shape[:2], -1).amax(2).topk(count).indices
 
 
-def first_guess(net: AlexNet, image: Tensor) -> tuple[int, float]:
+def first_guess(net: Stack, image: Tensor) -> tuple[int, float]:
     """The class that a network thinks most likely for one image (1, 3, R, R), and how likely it thinks it."""
     with torch.no_grad():
         chances = net(image).softmax(1)[0]
     return int(chances.argmax()), float(chances.max())
 
 
-def _strongest_place(net: AlexNet, image: Tensor, n: int) -> tuple[int, ...]:
+def _strongest_place(net: Stack, image: Tensor, n: int) -> tuple[int, ...]:
     """The strongest unit of a layer for one image, with the position at which it is strongest."""
     answer = _activation(net, image, n)[0]
     return tuple(int(i) for i in np.unravel_index(int(answer.argmax()), answer.shape))
 
 
-@dataclass(frozen=True)
-class ReceptiveField:
-    """Which pixels a unit can see: the one at position i those from ``start + i * step``, ``size`` of them.
-
-    What lies outside of the picture is padding.
-    """
-
-    size: int
-    step: int
-    start: int
-
-
-def receptive_field(spec: NetworkSpec, n: int) -> ReceptiveField:
-    """The receptive field of a unit of layer ``n`` (1..8), its pooling included; from layer 6 on the whole picture.
-
-    >>> from transferlib.nets import network
-    >>> receptive_field(network("caffenet"), 1)
-    ReceptiveField(size=19, step=8, start=0)
-    """
-    if not 1 <= n <= LAYERS:
-        raise TransferlibError(f"expected layer in 1..{LAYERS}, got {n}")
-    if n > len(spec.convs):
-        return ReceptiveField(spec.resolution, 0, 0)
-    size, step, start = 1, 1, 0
-    for conv in spec.convs[:n]:
-        pool = [(conv.pool[0], 2, conv.pool[1])] if conv.pool else []
-        for kernel, stride, padding in [(conv.kernel, conv.stride, conv.padding), *pool]:
-            start -= padding * step
-            size += (kernel - 1) * step
-            step *= stride
-    return ReceptiveField(size, step, start)
-
-
-def top_patches(net: AlexNet, pixels: np.ndarray, n: int, unit: int, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
+def top_patches(net: Stack, pixels: np.ndarray, n: int, unit: int, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """What a unit answers to most: one patch from each of the images that excite it most, cut to its receptive field.
 
     Args:
@@ -157,7 +122,7 @@ def top_patches(net: AlexNet, pixels: np.ndarray, n: int, unit: int, count: int 
     images = to_input(torch.from_numpy(np.ascontiguousarray(pixels)), net.spec, CPU)
     answers = _activation(net, images, n)[:, unit].reshape(len(images), -1)
     best = answers.amax(1).topk(min(count, len(pixels)))
-    side, field = round(answers.shape[1] ** 0.5), receptive_field(net.spec, n)
+    side, field = round(answers.shape[1] ** 0.5), net.layer(n).field
     patches = []
     for image in best.indices.tolist():
         row, column = divmod(int(answers[image].argmax()), side)
@@ -165,8 +130,8 @@ def top_patches(net: AlexNet, pixels: np.ndarray, n: int, unit: int, count: int 
     return np.stack(patches), best.values.numpy()
 
 
-def _cut(picture: np.ndarray, field: ReceptiveField, row: int, column: int) -> np.ndarray:
-    if field.size >= len(picture):
+def _cut(picture: np.ndarray, field: ReceptiveField | None, row: int, column: int) -> np.ndarray:
+    if field is None or field.size >= len(picture):
         return picture
     margin = field.size
     wide = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=128)
@@ -176,7 +141,7 @@ def _cut(picture: np.ndarray, field: ReceptiveField, row: int, column: int) -> n
 
 # --- the methods ---
 
-See = Callable[[AlexNet, Tensor, int, int], np.ndarray]
+See = Callable[[Stack, Tensor, int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -208,14 +173,14 @@ def _laid_out(values: Tensor, side: int) -> np.ndarray:
     return _scaled(cells.view(-1, columns))
 
 
-def _see_activation(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+def _see_activation(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     answer = _activation(net, image, n)
     if answer.dim() == 4:
         answer = answer[:, _strongest_place(net, image, n)[:1]]
     return _laid_out(answer, image.shape[-1])
 
 
-def _see_guided(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+def _see_guided(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     place = _strongest_place(net, image, n)
     with warnings.catch_warnings():  # Captum announces the hooks that it removes again
         warnings.simplefilter("ignore", UserWarning)
@@ -223,20 +188,20 @@ def _see_guided(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
     return _scaled(found[0].permute(1, 2, 0))
 
 
-def _see_gradcam(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+def _see_gradcam(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     """Selvaraju et al. (2017), the negative part cut off as there; units of layers 6 to 8 are not summed."""
-    if n > len(net.spec.convs):
+    if not net.layer(n).has_positions:
         return _laid_out(LayerGradientXActivation(net, _layer(net, n)).attribute(image, target), image.shape[-1])
     found = LayerGradCam(net, _layer(net, n)).attribute(image, target, relu_attributions=True)
     return _laid_out(found, image.shape[-1])
 
 
-def _see_conductance(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+def _see_conductance(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     found = LayerConductance(net, _layer(net, n)).attribute(image, target=target, n_steps=CONDUCTANCE_STEPS)
     return _laid_out(found.sum(1, keepdim=True) if found.dim() == 4 else found, image.shape[-1])
 
 
-def _see_ablation(net: AlexNet, image: Tensor, n: int, target: int) -> np.ndarray:
+def _see_ablation(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     side = image.shape[-1]
     cell = torch.arange(side) * PATCHES // side
     patches = (cell[:, None] * PATCHES + cell)[None, None]
@@ -290,7 +255,7 @@ def method(name: str) -> Method:
     return METHODS[name]
 
 
-def agreement_with_untrained(net: AlexNet, image: Tensor, name: str, n: int, target: int, seed: int = 0) -> float:
+def agreement_with_untrained(net: Stack, image: Tensor, name: str, n: int, target: int, seed: int = 0) -> float:
     """How much of a method's picture needs no learning: its rank correlation with that of an untrained network.
 
     After the randomisation test of Adebayo et al. (2018). Spearman's correlation over pixels of the size of what the
@@ -343,9 +308,9 @@ def _where(view: np.ndarray) -> str:
     )
 
 
-def _in_words(name: str, n: int, view: np.ndarray, net: AlexNet) -> str:
-    if n > len(net.spec.convs) and view.shape[:2] != (net.spec.resolution,) * 2:
-        units = net.classes if n == LAYERS else net.spec.hidden[n - 6]
+def _in_words(name: str, n: int, view: np.ndarray, net: Stack) -> str:
+    if not net.layer(n).has_positions and view.shape[:2] != (net.spec.resolution,) * 2:
+        units = net.layer(n).shape[0]
         strong = int((np.abs(view) > 0.5).sum())
         return f"The layer has no positions: each cell is one of {units} units, {strong} above half of the strongest."
     if not view.any():
@@ -357,7 +322,7 @@ def _in_words(name: str, n: int, view: np.ndarray, net: AlexNet) -> str:
 
 
 def microscope(
-    net: AlexNet,
+    net: Stack,
     pictures: Mapping[str, np.ndarray],
     classes: Sequence[str],
     layers: Sequence[int] = DEPTHS,
@@ -388,7 +353,7 @@ def microscope(
     return Explorer("Layer microscope: what a layer sees in a photograph", controls, frame)
 
 
-def _frame(net: AlexNet, label: str, picture: np.ndarray, n: int, name: str, classes: Sequence[str]) -> Frame:
+def _frame(net: Stack, label: str, picture: np.ndarray, n: int, name: str, classes: Sequence[str]) -> Frame:
     from transferlib.widgets import Frame
 
     image = as_input([picture], net.spec)

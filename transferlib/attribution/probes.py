@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from transferlib.errors import TransferlibError
-from transferlib.nets import AlexNet
+from transferlib.nets import Stack
 from transferlib.train import to_input
 
 GRID = 4  # activations of a convolution are averaged over 4 x 4 places before they are flattened
@@ -23,7 +23,7 @@ BATCH = 500
 Labelled = tuple[np.ndarray, np.ndarray]  # uint8 (N, R, R, 3) and int64 (N,)
 
 
-def pooled_features(net: AlexNet, pixels: np.ndarray) -> Iterator[list[Tensor]]:
+def pooled_features(net: Stack, pixels: np.ndarray) -> Iterator[list[Tensor]]:
     """What layers 0 to 7 give for the images, batch by batch: for each layer float32 (B, features), pooled."""
     for start in range(0, len(pixels), BATCH):
         part = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH]))
@@ -70,7 +70,7 @@ class _Moments:
         return weights.float(), (mean_y - mean_x @ weights).float()
 
 
-def _moments(net: AlexNet, pixels: np.ndarray, classes: np.ndarray, count: int) -> list[_Moments]:
+def _moments(net: Stack, pixels: np.ndarray, classes: np.ndarray, count: int) -> list[_Moments]:
     targets = functional.one_hot(torch.from_numpy(classes), count).float()
     found: list[_Moments] = []
     for taps, y in zip(pooled_features(net, pixels), targets.split(BATCH), strict=True):
@@ -81,7 +81,7 @@ def _moments(net: AlexNet, pixels: np.ndarray, classes: np.ndarray, count: int) 
 
 
 def _right(
-    net: AlexNet, pixels: np.ndarray, classes: np.ndarray, solutions: list[list[tuple[Tensor, Tensor]]]
+    net: Stack, pixels: np.ndarray, classes: np.ndarray, solutions: list[list[tuple[Tensor, Tensor]]]
 ) -> np.ndarray:
     """How many images each layer's solutions get right, int64 (layers, solutions)."""
     right = np.zeros((len(solutions), len(solutions[0])), np.int64)
@@ -107,7 +107,7 @@ def capped(labels: np.ndarray, per_class: int | None, seed: int) -> np.ndarray:
     return order[rank < per_class]
 
 
-def probe(net: AlexNet, train: Labelled, test: Labelled, *, per_class: int | None = 200, seed: int = 0) -> pd.DataFrame:
+def probe(net: Stack, train: Labelled, test: Labelled, *, per_class: int | None = 200, seed: int = 0) -> pd.DataFrame:
     """Read the classes from each layer by ridge regression, one class against all others, in closed form.
 
     The activations of a convolution are averaged to 4 x 4 places first, so that no layer has an advantage by sheer
@@ -145,7 +145,7 @@ def probe(net: AlexNet, train: Labelled, test: Labelled, *, per_class: int | Non
     return pd.DataFrame(rows).assign(train_images=len(chosen), test_images=len(test[1]))
 
 
-def _check(net: AlexNet, names: np.ndarray, train: Labelled, test: Labelled) -> None:
+def _check(net: Stack, names: np.ndarray, train: Labelled, test: Labelled) -> None:
     side = net.spec.resolution
     for pixels, _ in (train, test):
         if pixels.shape[1:] != (side, side, 3):

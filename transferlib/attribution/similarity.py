@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from transferlib.errors import TransferlibError
-from transferlib.nets import LAYERS, AlexNet
+from transferlib.nets import LAYERS, Stack
 from transferlib.train import to_input
 
 BATCH = 250
@@ -53,7 +53,7 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
     return float(_cka([(_gram(x)[None], _gram(y)[None])])[0, 0])
 
 
-def cka_matrix(net_a: AlexNet, net_b: AlexNet, pixels: np.ndarray) -> np.ndarray:
+def cka_matrix(net_a: Stack, net_b: Stack, pixels: np.ndarray) -> np.ndarray:
     """Linear CKA of each layer of one network with each of another, over whole activations.
 
     Unbiased, averaged over batches of at least ``BATCH`` images, so that it neither depends on the batch's size nor
@@ -73,6 +73,6 @@ def cka_matrix(net_a: AlexNet, net_b: AlexNet, pixels: np.ndarray) -> np.ndarray
 
 
 @torch.no_grad()
-def _layers(net: AlexNet, pixels: np.ndarray) -> Tensor:
+def _layers(net: Stack, pixels: np.ndarray) -> Tensor:
     images = to_input(torch.from_numpy(pixels), net.spec, torch.device("cpu"))
     return torch.stack([_gram(tap) for tap in net.taps(images, LAYERS)[1:]])

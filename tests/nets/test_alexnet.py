@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from transferlib.errors import TransferlibError
-from transferlib.nets import LAYERS, NETWORKS, AlexNet, multiply_adds, network
+from transferlib.nets import LAYERS, NETWORKS, network, outline
 from transferlib.train import fresh_network
 
 CPU = torch.device("cpu")
@@ -26,9 +26,12 @@ def linear(features_in, features):
 
 
 def parameters(name, classes):
-    with torch.device("meta"):
-        net = AlexNet(network(name), classes)
+    net = outline(network(name), classes)
     return [sum(p.numel() for p in layer.parameters()) for layer in net.layers]
+
+
+def multiply_adds(name, classes):
+    return [layer.multiply_adds for layer in outline(network(name), classes)]
 
 
 def test_caffenet_has_the_papers_parameters():
@@ -64,7 +67,7 @@ def test_batch_norm_adds_two_parameters_a_channel_and_none_to_the_last_layer():
 
 
 def test_caffenets_multiply_adds_are_the_known_ones():
-    assert multiply_adds(network("caffenet")) == [
+    assert multiply_adds("caffenet", 1000) == [
         55 * 55 * 96 * 11 * 11 * 3,
         27 * 27 * 256 * 5 * 5 * 48,
         13 * 13 * 384 * 3 * 3 * 256,
@@ -72,6 +75,7 @@ def test_caffenets_multiply_adds_are_the_known_ones():
         13 * 13 * 256 * 3 * 3 * 192,
         9216 * 4096,
         4096 * 4096,
+        4096 * 1000,
     ]
 
 
@@ -84,21 +88,19 @@ def test_multiply_adds_are_those_of_the_layers_that_run(name):
         positions = output.shape[2] * output.shape[3] if isinstance(module, nn.Conv2d) else 1
         counted.append(weights * positions)
 
-    with torch.device("meta"):
-        net = AlexNet(network(name), 10)
+    net = outline(network(name), 10)
     for module in net.to_empty(device="cpu").eval().modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.register_forward_hook(count)
     side = net.spec.resolution
     assert net(torch.zeros(2, 3, side, side)).shape == (2, 10)
     assert len(counted) == 8
-    assert multiply_adds(net.spec) == counted[:7]
+    assert [layer.multiply_adds for layer in net] == counted
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_every_network_is_eight_layers_each_with_one_matrix_and_nothing_in_place(name):
-    with torch.device("meta"):
-        net = AlexNet(network(name), 10)
+    net = outline(network(name), 10)
     assert len(net.layers) == LAYERS == 8
     for k, layer in enumerate(net.layers, start=1):
         kinds = Counter(type(module).__name__ for module in layer)
@@ -180,4 +182,4 @@ def test_an_unknown_network_is_refused_and_names_are_their_own():
 
 
 def test_the_test_network_is_the_one_that_the_plain_one_copies():
-    assert multiply_adds(small.SPEC)[:2] == [64 * 4 * 27, 16 * 6 * 18]
+    assert [layer.multiply_adds for layer in outline(small.SPEC, 3)][:2] == [64 * 4 * 27, 16 * 6 * 18]

@@ -1,0 +1,25 @@
+"""Networks of exactly 8 layers that describe themselves, in which a layer carries all that follows its weights."""
+
+from transferlib.nets.alexnet import AlexNetSpec, Conv
+from transferlib.nets.geometry import Grid, ReceptiveField
+from transferlib.nets.initialisation import draw_weights, he
+from transferlib.nets.registry import NETWORKS, network, register
+from transferlib.nets.stack import LAYERS, Layer, NetworkSpec, Stack, as_recorded, outline
+
+__all__ = [
+    "LAYERS",
+    "NETWORKS",
+    "AlexNetSpec",
+    "Conv",
+    "Grid",
+    "Layer",
+    "NetworkSpec",
+    "ReceptiveField",
+    "Stack",
+    "as_recorded",
+    "draw_weights",
+    "he",
+    "network",
+    "outline",
+    "register",
+]
