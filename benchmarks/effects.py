@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import setting, speed
-from transferlib.execution import Execution, cpu_has_bf16, execution
-from transferlib.study import versions
+from transferlib.execution import Execution, cpu_has_bf16, execution, versions
 from transferlib.train import Family, Half, Member, fresh_network
+from transferlib.treatments import FamilyName
 
 STEPS, REPEATS = 12, 5
 
@@ -33,7 +33,7 @@ class _RowMajor(Family):
 
 def base(half: Half, how: Execution, kind: type[Family] = Family) -> Family:
     """A base in a number format."""
-    (treatment,) = setting.treatments_of("base")
+    (treatment,) = FamilyName("base").treatments
     layout = torch.contiguous_format if kind is _RowMajor else torch.channels_last
     net = fresh_network(setting.spec(), half.classes, ("fresh",), how.device).to(memory_format=layout)
     return kind([Member(treatment, net, setting.RECIPE, how)], None, setting.RECIPE, ("benchmark",), half, half, how)

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import setting
 from transferlib.data import Images
-from transferlib.study import half_of
+from transferlib.halves import half_of
 from transferlib.train import Family, Half
 
 KINDS = ("base", "AnB")

@@ -15,9 +15,10 @@ import torch
 
 from transferlib.doctor import multiply_adds
 from transferlib.execution import execution
+from transferlib.halves import OpenData
 from transferlib.nets import AlexNetSpec, Conv, NetworkSpec, network
 from transferlib.profiles import profile
-from transferlib.study import FamilyPlan, OpenData
+from transferlib.study import FamilyPlan
 from transferlib.train import Family, Member, Recipe, fresh_network
 from transferlib.treatments import Treatment
 
@@ -57,7 +58,7 @@ def pilot(spec: NetworkSpec, recipe: Recipe) -> Family:
     """A base of the study's first split, with another network or recipe."""
     study = profile("published").studies[0]
     device = execution("cpu")
-    train, val = OpenData().halves_of(FamilyPlan(study, "random:0", 0, "B", (Treatment("base"),)), device)
+    train, val = OpenData().halves_of(FamilyPlan.base(study, "random:0", 0, "B"), device)
     net = fresh_network(spec, train.classes, ("pilot",), device.device)
     return Family([Member(Treatment("base"), net, recipe, device)], None, recipe, ("pilot",), train, val, device)
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 from transferlib.data import load, shapes
 from transferlib.execution import Execution, execution
+from transferlib.halves import half_of
 from transferlib.nets import NetworkSpec, Stack, network
-from transferlib.study import half_of
 from transferlib.train import Family, Half, Member, Recipe, fresh_network, graft
-from transferlib.treatments import family as treatments_of
+from transferlib.treatments import FamilyName
 
 NETWORK = "alexnet32-small"
 THREADS = 2  # at most; as many worker processes are offered to the tutorial's DataLoader
@@ -66,7 +66,7 @@ def members_of(name: str, classes: int) -> tuple[list[Member], Stack | None]:
 
     Sources are untrained: what a step costs does not depend on what the weights have learnt.
     """
-    how, treatments, source = machine(), treatments_of(name), None
+    how, treatments, source = machine(), FamilyName.parse(name).treatments, None
     if name != "base":
         source = fresh_network(spec(), classes, ("source", name), how.device).requires_grad_(False).eval()
     members = []

@@ -84,7 +84,7 @@ def invented(treatment: str, top1: float, split: str = "random:0", target: str =
     recipe = Recipe(epochs=changes.pop("epochs", 5))
     study = Study("cifar100", 32, "alexnet32-tiny", (split,), (target,), parse_treatments(treatment), recipe)
     study = dataclasses.replace(study, **changes)
-    plan = FamilyPlan(study, split, seed, target, study.treatments)
+    plan = FamilyPlan(study, split, seed, target, study.treatments[0].family, study.treatments)
     (parsed,) = study.treatments
     assert isinstance(parsed, Treatment)
     share = Fraction(top1).limit_denominator(5000)

@@ -24,7 +24,7 @@ from transferlib.progress import Log, clock
 from transferlib.records import COLUMNS
 from transferlib.reporting import LineReporter
 from transferlib.store import Store
-from transferlib.study import Progress, Trainer
+from transferlib.trainer import Note, Progress, Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -331,13 +331,13 @@ def test_a_terminal_has_one_live_line_that_ends_with_the_family(monkeypatch):
     stream = Terminal()
     report = LineReporter(Log(stream))
     for done in (1, 2, 3):
-        report("progress", progress(done))
+        report(progress(done))
     assert stream.getvalue().count("\r") == 2  # not the one 0.1 s after another
     assert "\n" not in stream.getvalue()
     assert "2/10" not in stream.getvalue()
-    report("progress", progress(10))
+    report(progress(10))
     assert stream.getvalue().endswith("left\n")
-    report("note", "a note")
+    report(Note("a note"))
     assert stream.getvalue().endswith("\r\x1b[Ka note\n")
 
 
@@ -347,8 +347,8 @@ def test_a_log_has_plain_lines_at_times(monkeypatch):
     stream = io.StringIO()
     report = LineReporter(Log(stream))
     for done in (1, 2, 3, 10):
-        report("progress", progress(done))
-    report("note", "a note")
+        report(progress(done))
+    report(Note("a note"))
     lines = stream.getvalue().splitlines()
     assert "\r" not in stream.getvalue()
     assert "\x1b" not in stream.getvalue()

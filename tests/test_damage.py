@@ -18,10 +18,11 @@ from small_studies import invented, numbers, small_study, store_of, use_data_fol
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
+from transferlib.executors import named, run_study
 from transferlib.records import as_json, config_key, from_json
 from transferlib.results import published_store
 from transferlib.store import Store, from_safetensors, to_safetensors
-from transferlib.study import Stopped, Trainer, run_study
+from transferlib.trainer import Progress, Stopped, Trainer
 
 KEY = "0123456789abcdef"
 DAMAGES = 300
@@ -50,12 +51,12 @@ STUDY = small_study("base,A1B,A3B")
 def stop_in_family(folder: Path) -> None:
     trainer = Trainer(Store(folder), execution("cpu"))
 
-    def stop(event, detail):
-        if event == "progress" and detail.plan.treatments[0].kind == "AnB" and detail.done >= 4:
+    def stop(event):
+        if isinstance(event, Progress) and event.plan.family.kind == "AnB" and event.done >= 4:
             trainer.stop.set()
 
     trainer.report = stop
-    trainer.run(STUDY)
+    named("serial").run(trainer, STUDY)
 
 
 def only_bases(folder: Path) -> None:
@@ -376,8 +377,8 @@ def test_a_checkpoint_that_does_not_fit_its_family_is_set_aside(sound, tmp_path,
     Store(folder).put_checkpoint(path.stem, tensors, rest)
     notes = []
     with pytest.warns(UserWarning, match="moved to"):
-        run_study(STUDY, Store(folder), report=lambda event, detail: notes.append((event, detail)))
-    assert any("its checkpoint is damaged" in str(detail) for _, detail in notes)
+        run_study(STUDY, Store(folder), report=lambda event: notes.append(str(event)))
+    assert any("its checkpoint is damaged" in note for note in notes)
     assert numbers(Store(folder)) == numbers(Store(sound[0]))
     assert weights(Store(folder)) == weights(Store(sound[0]))
 

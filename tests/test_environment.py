@@ -25,11 +25,12 @@ from small_studies import invented, small_study, store_of, use_data_folder
 import transferlib
 from transferlib import progress as progress_module
 from transferlib.cli import main
+from transferlib.executors.serial import Serial
 from transferlib.locks import held
 from transferlib.progress import Log, counted
 from transferlib.reporting import LineReporter, progress_line
 from transferlib.store import Store
-from transferlib.study import Progress, Trainer
+from transferlib.trainer import Progress, Trainer
 
 ROOT = Path(transferlib.__file__).parents[1]
 RUN = ["run", "--profile", "smoke", "--split", "random:0", "--target", "B", "--treatments", "base"]
@@ -122,7 +123,7 @@ def test_a_log_that_breaks_under_way_stops_no_training(tmp_path, data):
         def isatty(self):
             return True
 
-    Trainer(Store(tmp_path), _cpu(), LineReporter(Log(Broken()))).run(small_study("base"))
+    Serial().run(Trainer(Store(tmp_path), _cpu(), LineReporter(Log(Broken()))), small_study("base"))
     assert len(Store(tmp_path).table()) == 1
 
 
@@ -307,7 +308,7 @@ def test_too_little_memory_is_one_line(tmp_path, data, capsys, monkeypatch):
         def none(*_, error=error):
             raise error
 
-        monkeypatch.setattr(Trainer, "run", none)
+        monkeypatch.setattr(Serial, "run", none)
         assert main([*RUN, "--dataset", f"folder:{data}", "--store", str(tmp_path / "s")]) == 2
         assert re.fullmatch(r"transferlib: run: not enough memory[^\n]+\n", capsys.readouterr().err)
 

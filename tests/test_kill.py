@@ -22,7 +22,8 @@ import torch
 from small_studies import small_study
 from transferlib.execution import execution
 from transferlib.store import Store
-from transferlib.study import Trainer
+from transferlib.executors.serial import Serial
+from transferlib.trainer import Note, Trainer
 
 folder, out, treatments = sys.argv[1:]
 torch.set_num_threads(1)
@@ -37,10 +38,10 @@ def start(store, log, put=None):
     code = 1
     try:
         notes = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        def report(event, detail):
-            if event == "note":
-                os.write(notes, (detail + "\\n").encode())
-            elif detail.done > 1:
+        def report(event):
+            if isinstance(event, Note):
+                os.write(notes, (event.text + "\\n").encode())
+            elif event.done > 1:
                 os.write(say, b".")
         trainer = Trainer(Store(store), execution("cpu", "fp32"), report, checkpoint_seconds=0.05)
         train = trainer._train
@@ -56,7 +57,7 @@ def start(store, log, put=None):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return real(record)
             trainer.store.put = dying
-        trainer.run(study)
+        Serial().run(trainer, study)
         code = 0
     finally:
         os._exit(code)
@@ -66,7 +67,7 @@ def end(child, ready):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 # what is imported and compiled at the first step is paid once, here; with one thread it is safe to fork after it
-Trainer(Store(f"{out}/warm"), execution("cpu", "fp32")).run(small_study("R1B", folder=folder, epochs=1))
+Serial().run(Trainer(Store(f"{out}/warm"), execution("cpu", "fp32")), small_study("R1B", folder=folder, epochs=1))
 found = {}
 began = time.monotonic()
 found["alone"] = end(*start(f"{out}/alone", f"{out}/alone.log"))

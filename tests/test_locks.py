@@ -14,9 +14,9 @@ from transferlib import locks
 from transferlib.cli import main
 from transferlib.data.cache import cached
 from transferlib.errors import TransferlibError
+from transferlib.executors import run_study
 from transferlib.locks import Busy, held, holder
 from transferlib.store import Store
-from transferlib.study import run_study
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_a_family_that_another_process_trains_is_waited_for_with_its_name(tmp_pa
     child = elsewhere(tmp_path / "locks" / f"{plan.name}.lock")
     notes = []
 
-    def report(event, detail):
-        notes.append(detail)
+    def report(event):
+        notes.append(str(event))
         os.kill(child, signal.SIGTERM)
 
     run_study(study, Store(tmp_path), report=report)

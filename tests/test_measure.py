@@ -13,6 +13,7 @@ from PIL import Image
 from transferlib import measure as measure_module
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
+from transferlib.executors.serial import Serial
 from transferlib.measure import (
     BASE,
     COPIES,
@@ -45,7 +46,7 @@ def invented(percent: dict[str, float], default: float, seeds: int = 3, images: 
             right = np.zeros(images, bool)
             right[: round(images * percent.get(str(treatment), default) / 100)] = True
             np.random.default_rng([number, seed]).shuffle(right)
-            rows.append(_row(treatment, seed, right, status.get(treatment.family.replace("+", "_plus"), "ok")))
+            rows.append(_row(treatment, seed, right, status.get(str(treatment.family).replace("+", "_plus"), "ok")))
     return pd.DataFrame(rows)
 
 
@@ -247,7 +248,7 @@ def test_a_copied_runs_configuration_names_both_data_sets_and_a_bases_only_its_o
     same_base, _, other_copied = study(source="tiny-imagenet").families()
     assert same_base.run_keys == base.run_keys
     assert other_copied.run_keys != copied.run_keys
-    alone = FamilyPlan(dataclasses.replace(study(), source=None), "whole:B", 0, "B", (BASE,))
+    alone = FamilyPlan.base(dataclasses.replace(study(), source=None), "whole:B", 0, "B")
     assert alone.run_keys == base.run_keys
 
 
@@ -337,7 +338,7 @@ def test_a_second_call_trains_nothing_and_other_pictures_do(measured, folders, m
     added = folders / "target" / "x" / "new.png"
     Image.new("RGB", (40, 40), "red").save(added)
     try:  # in the same process, which has read the folder before
-        monkeypatch.setattr(measure_module.Trainer, "run", lambda _, study: _keys_of(study))
+        monkeypatch.setattr(Serial, "run", lambda _, trainer, study: _keys_of(study))
         with pytest.raises(_Asked) as asked:
             measure(*names(folders), store, seeds=2, epochs=3, device="cpu")
     finally:
@@ -419,10 +420,10 @@ class _Opened(Exception):
 
 def notes_of(source, target, monkeypatch, store):
     """What ``measure`` says of the data, without training."""
-    monkeypatch.setattr(measure_module.Trainer, "run", lambda *_: (_ for _ in ()).throw(_Opened))
+    monkeypatch.setattr(Serial, "run", lambda *_: (_ for _ in ()).throw(_Opened))
     notes = []
     with pytest.raises(_Opened):
-        measure(source, target, store, report=lambda event, detail: notes.append(detail))
+        measure(source, target, store, report=lambda event: notes.append(str(event)))
     return notes
 
 

@@ -8,10 +8,12 @@ import torch
 from small import CPU, RECIPE, SPEC_BN
 
 from transferlib import nets, train
+from transferlib.halves import OpenData
 from transferlib.records import config_key
 from transferlib.splits import Split
 from transferlib.store import Store
-from transferlib.study import FamilyPlan, OpenData, Study, Trainer
+from transferlib.study import FamilyPlan, Study
+from transferlib.trainer import Trainer
 from transferlib.treatments import Treatment
 
 
@@ -35,7 +37,7 @@ def trainer(tmp_path, monkeypatch):
 def plan(names, seed=0, split="random:0"):
     treatments = tuple(Treatment.parse(name) for name in names.split())
     study = Study("shapes", 8, SPEC_BN.name, (split,), ("B",), treatments, RECIPE, (seed,))
-    return FamilyPlan(study, split, seed, "B", treatments)
+    return FamilyPlan(study, split, seed, "B", treatments[0].family, treatments)
 
 
 def fresh_layers(trainer, names, **where):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from transferlib.executors import run_study
 from transferlib.profiles import profile
 from transferlib.store import Store
-from transferlib.study import run_study
 from transferlib.treatments import parse_treatments
 
 WNIDS = ("n01440764", "n01443537", "n02708093", "n02747177")  # tench, goldfish, clock, ashcan

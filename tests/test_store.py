@@ -150,7 +150,7 @@ def test_every_field_of_the_network_changes_the_key(monkeypatch):
 
 def test_the_sources_recipe_is_in_the_key_through_the_key_of_its_base():
     assert key_of(images_per_class=None) == A3B_KEY
-    assert FamilyPlan(STUDY, "random:0", 0, "A", (Treatment("base"),)).run_keys[0] == A3B["source_key"]
+    assert FamilyPlan.base(STUDY, "random:0", 0, "A").run_keys[0] == A3B["source_key"]
 
 
 # --- whole files ---

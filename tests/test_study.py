@@ -9,15 +9,18 @@ import pytest
 import torch
 from small_studies import numbers, pictures, small_study, use_data_folder, weights
 
-from transferlib import study as study_module
+from transferlib import halves
 from transferlib.data import load
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, execution
+from transferlib.executors import named, run_study
+from transferlib.halves import class_rows, half_of
 from transferlib.nets import network
 from transferlib.records import correct_images
 from transferlib.store import Store
-from transferlib.study import FamilyPlan, Stopped, Study, Trainer, class_rows, half_of, run_study
+from transferlib.study import FamilyPlan, Study
 from transferlib.train import Family, Recipe
+from transferlib.trainer import Note, Stopped, Trainer
 from transferlib.treatments import Treatment, parse_treatments
 
 
@@ -37,19 +40,19 @@ class Notes(list):
         super().__init__()
         self.stop_at, self.stop, self.steps = stop_at, threading.Event(), 0
 
-    def __call__(self, event, detail):
-        if event == "note":
-            self.append(detail)
+    def __call__(self, event):
+        if isinstance(event, Note):
+            self.append(event.text)
             return
         self.steps += 1
-        if self.stop_at and (detail.plan.treatments[0].family, detail.done) == self.stop_at:
+        if self.stop_at and (str(event.plan.family), event.done) == self.stop_at:
             self.stop.set()
 
 
 def train(study, folder, notes=None, **how) -> Store:
     store = Store(folder)
     notes = notes if notes is not None else Notes()
-    Trainer(store, execution("cpu", "fp32"), notes, stop=notes.stop, **how).run(study)
+    named("serial").run(Trainer(store, execution("cpu", "fp32"), notes, stop=notes.stop, **how), study)
     return store
 
 
@@ -75,7 +78,7 @@ def cifar(treatments: str, targets=("A", "B"), **changes) -> Study:
 
 def test_families_are_ordered_bases_first_and_a_base_stands_once():
     plans = cifar("base,BnB,AnB+", splits=("random:0", "random:1"), seeds=(0, 1)).families()
-    found = [(p.split, p.seed, p.treatments[0].family, p.target) for p in plans]
+    found = [(p.split, p.seed, str(p.family), p.target) for p in plans]
     one = [("base", "A"), ("base", "B"), ("BnB", "A"), ("AnB+", "A"), ("BnB", "B"), ("AnB+", "B")]
     expected = [(s, k, *f) for s in ("random:0", "random:1") for k in (0, 1) for f in one]
     for start in range(0, 24, 6):  # the two bases in either order
@@ -121,7 +124,7 @@ def test_a_reduced_target_copies_from_the_other_halfs_whole_base_and_from_its_ow
 
 def test_bases_draw_from_another_stream_than_the_transfer_runs_which_share_theirs():
     found = cifar("base,BnB,AnB,AnB+,RnB", ("B",)).families()
-    plans = {p.treatments[0].family: p.stream for p in found if p.target == "B"}
+    plans = {str(p.family): p.stream for p in found if p.target == "B"}
     assert plans.pop("base") not in plans.values()
     assert len(set(plans.values())) == 1
 
@@ -174,9 +177,9 @@ def test_a_half_is_relabelled_and_holds_just_its_images():
 
 def test_images_that_do_not_fit_stay_on_the_disk_and_give_the_same_numbers(tmp_path, trained, monkeypatch):
     kept = []
-    real = study_module.half_of
+    real = halves.half_of
     monkeypatch.setattr(Execution, "free_bytes", lambda self: 0)
-    monkeypatch.setattr(study_module, "half_of", lambda *args: kept.append(real(*args)) or kept[-1])
+    monkeypatch.setattr(halves, "half_of", lambda *args: kept.append(real(*args)) or kept[-1])
     store = train(small_study("base,A1B,A3B,A7B"), tmp_path)
     assert all(half.pixels.shape[0] > len(half) for half in kept)  # the whole map
     assert numbers(store) == numbers(trained)
@@ -250,7 +253,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_numbers_are_the_same(tmp_path
 def test_a_damaged_record_is_trained_again_alone_with_the_same_numbers(tmp_path, trained):
     study = small_study("base,A1B,A3B,A7B")
     store = train(study, tmp_path)
-    key = FamilyPlan(study, "random:0", 0, "B", study.treatments[1:]).run_keys[1]
+    key = FamilyPlan(study, "random:0", 0, "B", study.treatments[1].family, study.treatments[1:]).run_keys[1]
     path = tmp_path / "runs" / f"{key}.json"
     path.write_bytes(path.read_bytes()[:200])
     others = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").iterdir() if p != path}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from transferlib import treatments
 from transferlib.errors import TransferlibError
-from transferlib.treatments import FAMILIES, Treatment, family, parse_treatments
+from transferlib.treatments import FAMILIES, KINDS, FamilyName, Kind, Treatment, parse_treatments, register
 
 VALID = {"base"} | {
     f"{first}{n}B{plus}" for first in "ABR" for n in range(1, 8) for plus in ("", "+") if first + plus != "R+"
@@ -30,7 +30,7 @@ def test_what_is_read_is_printed_again(text):
 )
 def test_what_is_printed_is_read_again(treatment):
     assert Treatment.parse(str(treatment)) == treatment
-    assert treatment in family(treatment.family)
+    assert treatment in treatment.family.treatments
 
 
 @given(
@@ -84,10 +84,45 @@ def test_a_treatment_without_a_meaning_cannot_be_made(wrong):
 
 
 def test_families_hold_every_depth_and_nothing_else():
-    assert [str(t) for t in family("AnB+")] == ["A1B+", "A2B+", "A3B+", "A4B+", "A5B+", "A6B+", "A7B+"]
-    assert {str(t) for name in FAMILIES for t in family(name)} == VALID
+    assert [str(t) for t in FamilyName.parse("AnB+").treatments] == [
+        "A1B+",
+        "A2B+",
+        "A3B+",
+        "A4B+",
+        "A5B+",
+        "A6B+",
+        "A7B+",
+    ]
+    assert {str(t) for name in FAMILIES for t in FamilyName.parse(name).treatments} == VALID
     with pytest.raises(TransferlibError, match="unknown family 'CnB'"):
-        family("CnB")
+        FamilyName.parse("CnB")
+
+
+def test_a_family_says_what_it_is():
+    assert [FamilyName.parse(name).meaning for name in FAMILIES] == [
+        "base: trained from scratch",
+        "BnB: own layers, frozen",
+        "AnB: the other half's layers, frozen",
+        "BnB+: own layers, fine-tuned",
+        "AnB+: the other half's layers, fine-tuned",
+        "RnB: random layers, frozen",
+    ]
+    assert [name for name in FAMILIES if FamilyName.parse(name).freezes] == ["BnB", "AnB", "RnB"]
+    assert [name for name in FAMILIES if FamilyName.parse(name).is_base] == ["base"]
+
+
+def test_a_kind_of_ones_own_is_read_and_printed_as_the_papers(monkeypatch):
+    monkeypatch.setattr(treatments, "KINDS", dict(KINDS))
+    monkeypatch.setattr(treatments, "FAMILIES", list(FAMILIES))
+    register(Kind("SnB", "other", "shuffled layers"))
+    assert [str(t) for t in parse_treatments("S2B,SnB+")] == ["S2B", *(f"S{n}B+" for n in range(1, 8))]
+    register(Kind("ZnB", "random", "zeroed layers", untunable="zeros that are trained never leave each other"))
+    with pytest.raises(TransferlibError, match=r"^Z3B\+ is a base: zeros that are trained never leave each other$"):
+        Treatment.parse("Z3B+")
+    assert treatments.FAMILIES[-3:] == ["SnB", "SnB+", "ZnB"]
+    for taken in ("AnB", "snb", "S3B", "SSnB"):
+        with pytest.raises(TransferlibError, match="expected a kind named by a free letter"):
+            register(Kind(taken, "own", ""))
 
 
 def test_frozen_layers_are_those_copied_and_not_fine_tuned():

@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 
 from transferlib.attribution import class_sets, layer_measures
-from transferlib.execution import execution
+from transferlib.execution import execution, versions
+from transferlib.halves import OpenData
 from transferlib.nets import Stack, network, outline
 from transferlib.profiles import profile
 from transferlib.store import Store
-from transferlib.study import FamilyPlan, OpenData, versions
+from transferlib.study import FamilyPlan
 from transferlib.train import centre_batches
-from transferlib.treatments import Treatment
 
 ROOT = Path(__file__).resolve().parent.parent
 SPLITS = ("random:0", "natural-manmade:0")
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 def plan_of(split: str, half: str) -> FamilyPlan:
     """The base of a half."""
-    return FamilyPlan(STUDY, split, 0, half, (Treatment("base"),))
+    return FamilyPlan.base(STUDY, split, 0, half)
 
 
 def rounded(store: Store, plan: FamilyPlan) -> Stack:

@@ -18,6 +18,7 @@ import transferlib
 from transferlib import data, doctor
 from transferlib.errors import TransferlibError
 from transferlib.execution import DEVICES, execution
+from transferlib.executors import EXECUTORS, run_study
 from transferlib.measure import measure
 from transferlib.names import printable, write_csv
 from transferlib.paths import figure_path, keep_out, resolved
@@ -25,7 +26,8 @@ from transferlib.profiles import PROFILES, profile
 from transferlib.progress import Log, say
 from transferlib.reporting import LineReporter
 from transferlib.store import ENDINGS, Store
-from transferlib.study import Stop, Stopped, Study, run_study, under_way
+from transferlib.study import Study
+from transferlib.trainer import Stop, Stopped, under_way
 from transferlib.treatments import parse_treatments
 
 ABOUT = """\
@@ -57,6 +59,7 @@ def _run(args: argparse.Namespace) -> None:
         table = run_study(
             study,
             Store(args.store),
+            executor=args.executor,
             device=args.device,
             precision=args.precision,
             compiled=args.compile,
@@ -286,9 +289,9 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--compile", action="store_true", help="pass the networks through torch.compile")
     run.add_argument(
         "--executor",
-        choices=("serial",),
+        choices=tuple(EXECUTORS),
         default="serial",
-        help="one family after another; start two for two",
+        help="; ".join(f"{name}: {executor.about}" for name, executor in EXECUTORS.items()),
     )
     run.set_defaults(call=_run)
 

@@ -10,12 +10,12 @@ import psutil
 import torch
 
 from transferlib.data import data_root
-from transferlib.execution import Execution
+from transferlib.execution import Execution, versions
 from transferlib.names import printable
 from transferlib.nets import NetworkSpec, network, outline
 from transferlib.profiles import PROFILES, Profile
 from transferlib.reporting import clock
-from transferlib.study import FamilyPlan, Study, versions
+from transferlib.study import FamilyPlan, Study
 from transferlib.train import Family, Half, Member, Recipe, fresh_network
 from transferlib.treatments import Treatment
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
+import transferlib
 from transferlib.errors import TransferlibError
 from transferlib.streams import hashed_uniform
 
@@ -232,3 +234,13 @@ def _processor() -> str:
             return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    return {
+        "transferlib": transferlib.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

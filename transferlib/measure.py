@@ -24,14 +24,16 @@ from transferlib.data import FOLDER, Dataset, input_folders, named, shapes
 from transferlib.data.snapshots import changed, forget, recorded_name, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
+from transferlib.executors import named as executor
 from transferlib.names import printable
 from transferlib.nets import LAYERS, network
 from transferlib.paths import keep_apart, keep_out, resolved
 from transferlib.records import correct_images
 from transferlib.stats import Estimate
 from transferlib.store import Store
-from transferlib.study import Reporter, Stop, Study, Trainer, study_table
+from transferlib.study import Study
 from transferlib.train import Recipe
+from transferlib.trainer import Note, Reporter, Stop, Trainer, silent
 from transferlib.treatments import Treatment, parse_treatments
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def measure(
     seeds: int | None = None,
     epochs: int | None = None,
     device: str | None = None,
-    report: Reporter = lambda event, detail: None,
+    report: Reporter = silent,
     stop: Stop | None = None,
 ) -> Measurement:
     """Train base, AnB and AnB+ on the target, with layers from the source, as far as the store lacks them.
@@ -72,7 +74,7 @@ def measure(
         seeds: how often everything is trained; by default 3 times, once where the data sets are large.
         epochs: length of every training; by default it depends on how many pictures there are.
         device: as for ``run_study``.
-        report: called with an event's name and its detail, as for ``run_study``.
+        report: told the progress, and notes, as for ``run_study``.
         stop: set it and training stops after the step, with a checkpoint.
 
     Raises:
@@ -102,7 +104,7 @@ def measure(
 def _said(report: Reporter, notes: list[str]) -> list[str]:
     notes = [printable(note) for note in notes]
     for note in notes:
-        report("note", note)
+        report(Note(note))
     return notes
 
 
@@ -156,8 +158,8 @@ def recipe_for(images: int, epochs: int | None = None) -> Recipe:
 
 
 def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
-    trainer.run(study)
-    table = study_table(study, trainer.store)
+    executor("serial").run(trainer, study)
+    table = trainer.store.table(study.run_keys)
     return table.assign(correct=[correct_images(trainer.store.get(key)) for key in table["key"]])
 
 
@@ -551,7 +553,7 @@ def _row(scores: Scores, treatment: Treatment) -> dict[str, object]:
     below, above = (0.0, 0.0) if treatment == BASE else np.clip(effect.interval(), -100.0, 100.0)
     return {
         "treatment": str(treatment),
-        "family": treatment.family,
+        "family": str(treatment.family),
         "n": treatment.n,
         "accuracy": right.mean,
         "accuracy_low": max(low, 0.0),

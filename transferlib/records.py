@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
 from typing import NoReturn
 
 import numpy as np
+import torch
+from scipy import stats as scipy_stats
 
 from transferlib.errors import TransferlibError
 from transferlib.names import printable
+from transferlib.train import Family, Half, Member
 from transferlib.treatments import Treatment
 
 COLUMNS = [
@@ -24,6 +28,37 @@ NEEDED = ("config", *RECORDED, "curve", "correct", "val_images")
 FIRST = {*NEEDED, "family_of", "execution", "versions", "finished"}
 STATUSES = ("ok", "chance", "diverged")
 Config = dict[str, object]
+
+
+def result_of(member: Member, family: Family) -> dict[str, object]:
+    """A finished run's numbers: accuracies are fractions, ``correct`` has one bit for each validation image."""
+    top1 = member.curve[-1].top1
+    return {
+        "top1": top1,
+        "best_top1": max(point.top1 for point in member.curve),
+        "status": _status(member, family.val),
+        "val_images": len(family.val),
+        "family_of": len(family.members),
+        "curve": [_finite(dataclasses.asdict(point)) for point in member.curve],
+        "correct": base64.b64encode(np.packbits(member.correct.numpy()).tobytes()).decode(),
+    }
+
+
+def _finite(point: dict[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: a diverged run's loss is null."""
+    return {name: value if math.isfinite(value) else None for name, value in point.items()}
+
+
+def _status(member: Member, val: Half) -> str:
+    """``ok``, ``diverged`` (its loss was no number), or ``chance``: no better than guessing would be 1 time in 1000.
+
+    Who guesses names the largest class.
+    """
+    if member.diverged:
+        return "diverged"
+    largest = int(torch.bincount(val.labels).max())
+    guessed = scipy_stats.binom.ppf(0.999, len(val), largest / len(val))
+    return "chance" if member.curve[-1].top1 * len(val) <= guessed else "ok"
 
 
 def canonical(value: object) -> bytes:

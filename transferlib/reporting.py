@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from transferlib.names import printable
 from transferlib.progress import LOG_SECONDS, Log, clock
-from transferlib.study import Progress
+from transferlib.trainer import Note, Progress
 
 LIVE_SECONDS = 0.5
 
@@ -41,12 +41,12 @@ class LineReporter:
     log: Log = field(default_factory=Log)
     _last: float = 0.0
 
-    def __call__(self, event: str, detail: object) -> None:
+    def __call__(self, event: Progress | Note) -> None:
         """Write an event, if it is time to."""
-        if event == "note":
-            self._write(printable(str(detail)), live=False)
-        elif isinstance(detail, Progress):
-            self._progress(detail)
+        if isinstance(event, Note):
+            self._write(printable(event.text), live=False)
+        else:
+            self._progress(event)
 
     def _progress(self, progress: Progress) -> None:
         live, now = self.log.isatty(), time.monotonic()

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 import platformdirs
-import torch
 
 from transferlib.data import Catalogue, catalogue
 from transferlib.doctor import profile_seconds
 from transferlib.errors import TransferlibError
-from transferlib.execution import execution
+from transferlib.execution import execution, has_gpu
+from transferlib.executors import run_study
 from transferlib.nets import Stack, network, outline
 from transferlib.paths import resolved
 from transferlib.profiles import Profile, profile
@@ -24,8 +24,8 @@ from transferlib.records import correct_images
 from transferlib.splits import Split, make_split
 from transferlib.stats import PLACE, Estimate, Weights, contrast, difference, estimate, family_names
 from transferlib.store import Store
-from transferlib.study import FamilyPlan, Study, run_study
-from transferlib.treatments import Treatment, parse_treatments
+from transferlib.study import FamilyPlan, Study
+from transferlib.treatments import parse_treatments
 
 PUBLISHED = "published"
 
@@ -64,7 +64,7 @@ class Results:
         Raises:
             TransferlibError: where its weights do not lie in the store.
         """
-        plan = FamilyPlan(self.profile.studies[0], split, 0, half, (Treatment("base"),))
+        plan = FamilyPlan.base(self.profile.studies[0], split, 0, half)
         net = outline(network(plan.study.network), classes=len(self.split(split).half(half))).to_empty(device="cpu")
         key, like = plan.run_keys[0], net.state_dict()
         weights = self.store.get_weights(key, like) or self.store.get_shipped(key, like)
@@ -103,7 +103,7 @@ class Results:
 
 
 def _keys(studies: tuple[Study, ...]) -> set[str]:
-    return {key for study in studies for plan in study.families() for key in plan.run_keys}
+    return {key for study in studies for key in study.run_keys}
 
 
 def open_results(
@@ -135,7 +135,7 @@ def open_results(
 
 def _train(chosen: Profile, studies: tuple[Study, ...], store: Store, on_cpu: bool) -> None:
     lacking = [key for key in _keys(studies) if store.get(key) is None]
-    if lacking and chosen.wants_gpu and not (on_cpu or torch.cuda.is_available()):
+    if lacking and chosen.wants_gpu and not (on_cpu or has_gpu()):
         minutes = profile_seconds(dataclasses.replace(chosen, parts={"asked for": studies}), execution()) / 60
         raise TransferlibError(
             f"profile {chosen.name} wants a GPU, and there is none: what is asked for takes about {minutes:,.0f} "

@@ -17,7 +17,7 @@ import re
 import stat
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -160,10 +160,10 @@ class Store:
         write_whole(self.path("runs", key), content)
         return key
 
-    def records(self) -> list[dict]:
-        """All finished runs; what can't be read is named in a warning."""
+    def records(self, keys: Container[str] | None = None) -> list[dict]:
+        """All finished runs, or those of some keys; what can't be read is named in a warning."""
         self._must_exist()
-        found = [self._get_or_tell(name) for name in self._names("runs")]
+        found = [self._get_or_tell(name) for name in self._names("runs") if keys is None or name in keys]
         return [record for record in found if record]
 
     def _get_or_tell(self, key: str) -> dict | None:
@@ -173,9 +173,9 @@ class Store:
             self._tell(str(error))
             return None
 
-    def table(self) -> pd.DataFrame:
-        """One row per finished run, with the columns ``COLUMNS``, ordered by study and treatment."""
-        rows = [as_row(record) for record in self.records()]
+    def table(self, keys: Container[str] | None = None) -> pd.DataFrame:
+        """One row per finished run, all or some, with the columns ``COLUMNS``, ordered by study and treatment."""
+        rows = [as_row(record) for record in self.records(keys)]
         order = ["dataset", "resolution", "network", "epochs", "split", "target", "seed", "kind", "fine_tuned", "n"]
         return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True, key=_rank)
 

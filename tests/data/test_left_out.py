@@ -20,6 +20,7 @@ from transferlib.data import check, folders, load, worker
 from transferlib.data.snapshots import changed, data_version, forget, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.measure import measure
+from transferlib.trainer import Progress
 
 
 @pytest.fixture
@@ -409,9 +410,9 @@ def test_a_measurement_on_a_folder_that_changes_is_of_what_it_held_at_the_start(
     names, notes = (f"folder:{theirs}", f"folder:{mine}"), []
     stray = mine / "dog/oops.png"
 
-    def report(event, detail):
-        notes.append(str(detail))
-        if event == "progress" and not stray.exists():
+    def report(event):
+        notes.append(str(event))
+        if isinstance(event, Progress) and not stray.exists():
             Image.open(mine / "cat/000.png").rotate(180).save(stray)
 
     first = measure(*names, tmp_path / "s", seeds=1, epochs=2, report=report)

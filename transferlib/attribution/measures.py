@@ -13,9 +13,10 @@ from transferlib.attribution.concepts import concept_separability, concept_sets
 from transferlib.attribution.probes import GRID, Labelled, probe
 from transferlib.attribution.similarity import BATCH, cka_matrix
 from transferlib.data import Dataset
+from transferlib.execution import versions
+from transferlib.halves import class_rows
 from transferlib.nets import Stack
 from transferlib.splits import make_split
-from transferlib.study import class_rows, versions
 from transferlib.train import fresh_network
 
 FORMAT = 1

@@ -12,11 +12,11 @@ from transferlib.errors import TransferlibError
 from transferlib.nets import LAYERS
 from transferlib.plots import STYLE
 from transferlib.stats import comparable
-from transferlib.treatments import DEPTHS, FAMILIES, Kind, Treatment, family
+from transferlib.treatments import DEPTHS, FAMILIES, FamilyName, Treatment
 from transferlib.widgets.effects import Point, points
 from transferlib.widgets.explorer import Explorer, Frame
 
-SOURCES: dict[str, Kind] = {"A, the other half": "AnB", "B, its own half": "BnB", "random": "RnB"}
+SOURCES: dict[str, str] = {"A, the other half": "AnB", "B, its own half": "BnB", "random": "RnB"}
 COPYING = ("frozen", "fine-tuned")
 ORIGIN = {"AnB": "A's base", "BnB": "B's own base", "RnB": "an untrained network"}
 _NAMES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -27,7 +27,7 @@ def draw_network(ax: Axes, treatment: Treatment) -> None:
     """Draw a treatment's network as 8 blocks, as the paper's figure 1: copied, frozen (hatched, locked), fresh."""
     ax.set(xlim=(-0.95, 9.05), ylim=(-0.55, 1.75))
     ax.axis("off")
-    colour = STYLE[treatment.family][0]
+    colour = STYLE[str(treatment.family)][0]
     for k, name in enumerate(_NAMES, 1):
         copied, frozen = k <= treatment.n, k <= treatment.frozen
         face = colour if copied else "white"
@@ -123,7 +123,7 @@ def _picture(treatment: Treatment, found: dict[str, Point], result: str) -> Figu
     draw_network(figure.add_axes((0.01, 0.69, 0.98, 0.3)), treatment)
     ax = figure.add_axes((0.11, 0.1, 0.86, 0.52))
     for name in FAMILIES[1:]:
-        _curve(ax, name, found, bold=name == treatment.family)
+        _curve(ax, name, found, bold=name == str(treatment.family))
     colour, marker = STYLE["base"]
     ax.axhline(0, color=colour, linewidth=1, linestyle=":")
     ax.plot(0, 0, marker, color=colour, markersize=16 if treatment.kind == "base" else 9, label="base", zorder=4)
@@ -147,7 +147,7 @@ def _reach(found: dict[str, Point]) -> tuple[float, float]:
 
 
 def _curve(ax: Axes, name: str, found: dict[str, Point], bold: bool) -> None:
-    drawn = [(t.n, found[str(t)].effect.mean) for t in family(name) if str(t) in found]
+    drawn = [(t.n, found[str(t)].effect.mean) for t in FamilyName.parse(name).treatments if str(t) in found]
     if not drawn:
         return
     colour, marker = STYLE[name]
@@ -156,6 +156,6 @@ def _curve(ax: Axes, name: str, found: dict[str, Point], bold: bool) -> None:
 
 
 def _mark(ax: Axes, treatment: Treatment, point: Point) -> None:
-    colour, marker = STYLE[treatment.family]
+    colour, marker = STYLE[str(treatment.family)]
     how = {"color": colour, "marker": marker, "markersize": 10, "markeredgecolor": "black", "ecolor": "black"}
     ax.errorbar(treatment.n, point.effect.mean, point.half_width, capsize=8, elinewidth=2, capthick=2, zorder=5, **how)

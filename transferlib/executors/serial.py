@@ -1,0 +1,18 @@
+"""One family after another, in this process."""
+
+from __future__ import annotations
+
+from transferlib.study import Study
+from transferlib.trainer import Trainer
+
+
+class Serial:
+    """The default; start the same command twice for two processes on one store."""
+
+    name = "serial"
+    about = "one family after another; start two for two"
+
+    def run(self, trainer: Trainer, study: Study) -> None:
+        """Train every family that the store lacks; those that another process is training are waited for at the end."""
+        for plan in [plan for plan in study.families() if not trainer.ensure(plan, wait=False)]:
+            trainer.ensure(plan)

@@ -1,0 +1,321 @@
+"""Trains the families that a store lacks, one at a time, and takes them up where a kill has left them."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from transferlib.errors import TransferlibError
+from transferlib.execution import Execution, versions
+from transferlib.halves import OpenData
+from transferlib.locks import Busy
+from transferlib.names import printable
+from transferlib.nets import NetworkSpec, Stack, network
+from transferlib.records import Config, config_key, result_of
+from transferlib.store import Store
+from transferlib.streams import generator
+from transferlib.study import FamilyPlan
+from transferlib.train import Family, Member, fresh_network, graft
+from transferlib.treatments import KINDS, Treatment
+
+CHECKPOINT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a reporter is told while a family trains."""
+
+    plan: FamilyPlan
+    done: int  # steps
+    total: int
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a person should know."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Reporter = Callable[[Progress | Note], None]
+
+
+def silent(event: Progress | Note) -> None:
+    """The reporter that says nothing."""
+
+
+class Stop(threading.Event):
+    """Set it and training stops after the step, with a checkpoint.
+
+    ``training`` says whether a family is between its first step and its last record: else there is nothing to wait for.
+    """
+
+    training: bool = False
+
+
+class Stopped(Exception):
+    """Training was asked to stop, and did after a step; a checkpoint keeps what was done."""
+
+
+@dataclass
+class Trainer:
+    """Trains what a store lacks of a study, one family after another, on one device.
+
+    Attributes:
+        store: where finished runs are looked up and kept.
+        execution: the device and its number format.
+        report: told the progress after each step, and notes.
+        checkpoint_seconds: how much training a kill may cost.
+        stop: set it, from a signal's handler say, and training stops after the step, with a checkpoint.
+    """
+
+    store: Store
+    execution: Execution
+    report: Reporter = silent
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    stop: Stop = field(default_factory=Stop)
+    data: OpenData = field(default_factory=OpenData)
+
+    def _note(self, text: str) -> None:
+        self.report(Note(text))
+
+    def ensure(self, plan: FamilyPlan, wait: bool = True) -> bool:
+        """Train the family unless it is there; False where another process is at it and we don't wait."""
+        told = False
+        while self.missing(plan):
+            if self.stop.is_set():
+                raise Stopped(f"stopped before {plan}")
+            try:
+                with self.store.lock(plan.name, wait=1.0 if wait else 0.0):
+                    missing = self.missing(plan)  # again: the other process may have finished it
+                    if missing:
+                        self.train(plan.only(missing))
+            except Busy as busy:
+                if not wait:
+                    return False
+                if not told:
+                    self._note(f"{plan}: {busy} is training it; waiting")
+                told = True
+        self._drop_left(plan)
+        return True
+
+    def _drop_left(self, plan: FamilyPlan) -> None:
+        """Drop what a kill between a family's last record and the end of its training has left."""
+        if self.store.get_checkpoint(plan.name) is None:
+            return
+        # it is in use, or the store can only be read, or it is none, which who needs it will see: no harm
+        with suppress(Busy, TransferlibError, ValueError), self.store.lock(plan.name, wait=0.0):
+            self._drop_checkpoint(plan)
+
+    def _drop_checkpoint(self, plan: FamilyPlan) -> None:
+        """Drop the family's checkpoint once every run in it is finished; others may still be wanted; under its lock."""
+        found = self.store.get_checkpoint(plan.name)
+        if found and all(self.store.get(key) for key in runs_of(found[1])):
+            self.store.drop_checkpoint(plan.name)
+
+    def missing(self, plan: FamilyPlan) -> list[Treatment]:
+        """The runs of a family that the store lacks."""
+        return [t for t in plan.treatments if self.store.get(config_key(plan.config(t))) is None]
+
+    def train(self, plan: FamilyPlan) -> None:
+        """Train a family; where the GPU's memory is too small, in two halves, and so on."""
+        if self._fits(plan):
+            return
+        if len(plan.treatments) == 1:
+            raise TransferlibError(
+                f"{plan}: not enough GPU memory for a single run: choose a smaller network or --device cpu"
+            )
+        middle = len(plan.treatments) // 2
+        self._note(f"{plan}: not enough GPU memory for {len(plan.treatments)} runs; in two halves")
+        self._forget()
+        for part in (plan.treatments[:middle], plan.treatments[middle:]):
+            self.train(plan.only(part))
+
+    def _fits(self, plan: FamilyPlan) -> bool:
+        # the exception holds the family's tensors by its frames: it must be gone before another attempt
+        try:
+            with self.execution.compile_errors():
+                self._train(plan)
+        except RuntimeError as error:
+            if not self.execution.on.is_out_of_memory(error):
+                raise
+            return False
+        return True
+
+    def _forget(self) -> None:
+        self.data.halves.clear()
+        self.execution.on.empty_cache()
+
+    def _train(self, plan: FamilyPlan) -> None:
+        configs = self._configs(plan)
+        family, before = self._begin(plan)
+        if self._configs(plan) != configs:  # another thread of this process has opened its folder anew
+            raise TransferlibError(f"{plan}: its pictures changed while they were read: start again")
+        self.stop.training = True
+        try:
+            self._train_on(plan, family, configs, before)
+        finally:
+            self.stop.training = False
+
+    def _train_on(self, plan: FamilyPlan, family: Family, configs: list[Config], before: float) -> None:
+        """Train a family from where it is to its end, and keep its runs; ``before`` are the seconds spent so far."""
+        started, first = time.monotonic(), family.done_steps
+        saved = started
+        for done in family.run():
+            now = time.monotonic()
+            self.report(_progress(plan, family, done - first, now - started))
+            if now - saved > self.checkpoint_seconds or self.stop.is_set():
+                self._checkpoint(plan, family, before + now - started)
+                saved = now
+            if self.stop.is_set():
+                raise Stopped(f"stopped in {plan}, after step {done} of {family.total_steps}")
+        self._finish(plan, family, configs, before + time.monotonic() - started)
+
+    @staticmethod
+    def _configs(plan: FamilyPlan) -> list[Config]:
+        return [plan.config(treatment) for treatment in plan.treatments]
+
+    def _begin(self, plan: FamilyPlan) -> tuple[Family, float]:
+        """Build the family, and take it up where a checkpoint left it; with the seconds that it has cost so far."""
+        self.store.clear_strays([plan.name, *plan.run_keys])
+        for key in plan.run_keys:
+            if self.store.get(key) is None:
+                self.store.set_aside("runs", key)
+        found = self.store.get_checkpoint(plan.name)
+        if found is None:
+            self.store.set_aside("checkpoints", plan.name)
+            return self.build(plan), 0.0
+        return self._resumed(plan, *found)
+
+    def _resumed(self, plan: FamilyPlan, tensors: dict[str, Tensor], rest: dict) -> tuple[Family, float]:
+        family = self.build(plan)
+        try:
+            places = [runs_of(rest).index(key) for key in plan.run_keys if key in runs_of(rest)]
+            if len(places) < len(plan.run_keys):  # of other runs of the family
+                return family, 0.0
+            family.restore(tensors, rest, places)
+            seconds = float(rest["seconds"])
+            if not 0 <= seconds < math.inf:
+                raise ValueError("its seconds are no number")
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            self._note(f"{plan}: its checkpoint is damaged ({error}); it starts anew")
+            self.store.set_aside("checkpoints", plan.name)
+            return self.build(plan), 0.0
+        self._note(f"{plan}: goes on after step {family.done_steps} of {family.total_steps}")
+        return family, seconds
+
+    def _checkpoint(self, plan: FamilyPlan, family: Family, seconds: float) -> None:
+        tensors, rest = family.state()
+        about = {"plan": str(plan), "runs": plan.run_keys, "total_steps": family.total_steps, "seconds": seconds}
+        self.store.put_checkpoint(plan.name, tensors, rest | about)
+
+    def build(self, plan: FamilyPlan) -> Family:
+        """The family, untrained: its images, its networks with the copied layers in place."""
+        study, execution = plan.study, self.execution
+        spec, (train, val) = network(study.network), self.data.halves_of(plan, execution)
+        source = self.source_network(plan, spec)
+        members = []
+        for treatment in plan.treatments:
+            net = fresh_network(spec, train.classes, plan.stream, execution.device)
+            if source:
+                net = graft(treatment, source, net)
+            members.append(Member(treatment, net, study.recipe, execution))
+        prefix = source if plan.family.freezes else None
+        return Family(members, prefix, study.recipe, plan.stream, train, val, execution)
+
+    def source_network(self, plan: FamilyPlan, spec: NetworkSpec) -> Stack | None:
+        """The network that the family's first layers are copied from; its base is trained now where it is lacking."""
+        if plan.is_base:
+            return None
+        base = plan.source_base or plan  # random layers come from a network of the target's size
+        classes = len(self.data.split(base).half(base.target))
+        stream = (plan.seed, plan.split, plan.target, plan.source)
+        net = fresh_network(spec, classes, stream, self.execution.device)
+        if plan.source_base:
+            net.load_state_dict(self._base_weights(plan.source_base, net.state_dict()))
+        if prepare := KINDS[plan.family.kind].prepare:
+            with torch.no_grad():
+                prepare(net, generator(*stream, "prepare"))
+        return net.requires_grad_(False).eval()
+
+    def _base_weights(self, base: FamilyPlan, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A base's weights; where only those in half precision came with its result, these: they are the same base."""
+        key = base.run_keys[0]
+        self.ensure(base)
+        weights = self._kept_weights(base, key, like)
+        if weights is None:
+            self._note(f"{base}: its result is in the store but not its weights; it is trained again")
+            with self.store.lock(base.name, tell=self._note):
+                weights = self._kept_weights(base, key, like)
+                if weights is None:
+                    self.store.set_aside("weights", key)
+                    self.train(base)
+                    weights = self.store.get_weights(key, like)
+        if weights is None:
+            raise TransferlibError(f"cannot read back {self.store.path('weights', key)}: is the disk sound?")
+        return weights
+
+    def _kept_weights(self, base: FamilyPlan, key: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
+        weights = self.store.get_weights(key, like)
+        if weights is None and (weights := self.store.get_shipped(key, like)):
+            self._note(f"{base}: copied from its weights in half precision")
+        return weights
+
+    def _finish(self, plan: FamilyPlan, family: Family, configs: list[Config], seconds: float) -> None:
+        for member, config in zip(family.members, configs, strict=True):
+            if plan.is_base:  # before the record: a base that is in the store has its weights
+                self.store.put_weights(config_key(config), dict(member.net.state_dict()))
+            made = self._made_by(seconds / len(family.members))
+            self.store.put({"config": config, **result_of(member, family), **made})
+        self._drop_checkpoint(plan)
+
+    def _made_by(self, seconds: float) -> dict[str, object]:
+        return {
+            "seconds": round(seconds, 2),
+            "device": self.execution.device_name,
+            "execution": str(self.execution),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+
+def _progress(plan: FamilyPlan, family: Family, steps: int, seconds: float) -> Progress:
+    rate = steps / max(seconds, 1e-9)
+    left = (family.total_steps - family.done_steps) / rate
+    return Progress(plan, family.done_steps, family.total_steps, rate * family.batch_size, left)
+
+
+def runs_of(rest: dict) -> list[str]:
+    """The keys of the runs that a checkpoint holds, in order.
+
+    Raises:
+        ValueError: where it names none.
+    """
+    runs = rest.get("runs")
+    if not isinstance(runs, list) or not all(isinstance(key, str) for key in runs):
+        raise ValueError("it does not name its runs")
+    return runs
+
+
+def under_way(store: Store) -> Iterator[str]:
+    """The trainings that a store has checkpoints of, a line each."""
+    for name in store.checkpoints():
+        if found := store.get_checkpoint(name):
+            rest = found[1]
+            if {"plan", "done_steps", "total_steps"} <= rest.keys():
+                yield f"{printable(str(rest['plan']))}, {rest['done_steps']} of {rest['total_steps']} steps"
+            else:
+                yield f"{name}: its checkpoint is damaged"
