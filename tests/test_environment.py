@@ -122,7 +122,7 @@ def test_a_log_that_breaks_under_way_stops_no_training(tmp_path, data):
         def isatty(self):
             return True
 
-    Trainer(Store(tmp_path), _cpu(), LineReporter(Log(Broken()))).run(small_study("base"))
+    Trainer(Store(tmp_path), _cpu(), LineReporter(Log(Broken()))).run(small_study("base").opened())
     assert len(Store(tmp_path).table()) == 1
 
 

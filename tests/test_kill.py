@@ -56,7 +56,7 @@ def start(store, log, put=None):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return real(record)
             trainer.store.put = dying
-        trainer.run(study)
+        trainer.run(study.opened())
         code = 0
     finally:
         os._exit(code)
@@ -66,7 +66,7 @@ def end(child, ready):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 # what is imported and compiled at the first step is paid once, here; with one thread it is safe to fork after it
-Trainer(Store(f"{out}/warm"), execution("cpu", "fp32")).run(small_study("R1B", folder=folder, epochs=1))
+Trainer(Store(f"{out}/warm"), execution("cpu", "fp32")).run(small_study("R1B", folder=folder, epochs=1).opened())
 found = {}
 began = time.monotonic()
 found["alone"] = end(*start(f"{out}/alone", f"{out}/alone.log"))

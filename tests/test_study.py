@@ -49,7 +49,7 @@ class Notes(list):
 def train(study, folder, notes=None, **how) -> Store:
     store = Store(folder)
     notes = notes if notes is not None else Notes()
-    Trainer(store, execution("cpu", "fp32"), notes, stop=notes.stop, **how).run(study)
+    Trainer(store, execution("cpu", "fp32"), notes, stop=notes.stop, **how).run(study.opened())
     return store
 
 
@@ -248,7 +248,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_numbers_are_the_same(tmp_path
 
 
 def test_a_damaged_record_is_trained_again_alone_with_the_same_numbers(tmp_path, trained):
-    study = small_study("base,A1B,A3B,A7B")
+    study = small_study("base,A1B,A3B,A7B").opened()
     store = train(study, tmp_path)
     key = FamilyPlan(study, "random:0", 0, "B", study.treatments[1:]).run_keys[1]
     path = tmp_path / "runs" / f"{key}.json"
@@ -282,7 +282,7 @@ def test_a_base_without_sound_weights_is_trained_again_when_a_family_needs_it(tm
 
 
 def test_weights_in_half_precision_are_copied_where_the_whole_ones_are_not_there(tmp_path, trained):
-    study = small_study("A1B,A3B,A7B")
+    study = small_study("A1B,A3B,A7B").opened()
     base, plan = study.families()
     store = train(small_study("base", targets=("A",)), tmp_path)
     (key,) = base.run_keys
@@ -380,7 +380,7 @@ def test_a_record_says_what_it_was_made_with(trained):
 
 
 def test_device_and_precision_are_not_in_the_key():
-    plan = small_study("base").families()[0]
+    plan = small_study("base").opened().families()[0]
     config = plan.config(Treatment("base"))
     given = "format data split target source source_key network treatment recipe seed"
     assert set(config) == set(given.split())

@@ -22,8 +22,7 @@ from scipy import stats as scipy_stats
 from torch import Tensor
 
 import transferlib
-from transferlib.data import Dataset, Images, input_folders, named
-from transferlib.data.snapshots import changed, data_version, forget, recorded_name, snapshot
+from transferlib.data import Dataset, Images, Snapshot, input_folders, load, lookup, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, device_name
 from transferlib.execution import execution as choose_execution
@@ -57,6 +56,7 @@ class Study:
         images_per_class: how many training images of each class of the target are used; all by default.
         source: another data set's study, on the split ``whole:A``, whose base the target B copies from: then nothing
             is cut, and this study's own split is ``whole:B``.
+        snapshot: of the data set, where the study has been ``opened``; it is no part of what the study is.
     """
 
     dataset: str
@@ -69,9 +69,12 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     images_per_class: int | None = None
     source: Study | None = None
+    snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dataset", named(self.dataset))  # a folder has one name, however it was written
+        object.__setattr__(self, "dataset", lookup(self.dataset).name)  # of a folder one, however it was written
+        if self.snapshot and not self.snapshot.is_of(self.dataset, self.resolution):  # of the study this was made from
+            object.__setattr__(self, "snapshot", None)
         if not set(self.targets) <= {"A", "B"} or not self.targets:
             raise TransferlibError(f"expected targets among A and B, got {', '.join(self.targets) or 'none'}")
         if self.recipe.crop_padding >= self.resolution:  # a picture is mirrored once
@@ -85,13 +88,33 @@ class Study:
         if self.source and self.source.network != self.network:
             raise TransferlibError(f"layers of {self.source.network} do not fit {self.network}: expected one network")
 
-    def datasets(self) -> list[str]:
-        """The names of the data sets that the study reads, its source's first."""
-        return [study.dataset for study in (self.source, self) if study]
+    def opened(self) -> Study:
+        """The study with what names its runs settled, and its source's: a folder of pictures is opened for it, once.
+
+        Raises:
+            TransferlibError: for a folder that can't be used.
+        """
+        source = self.source and self.source.opened()
+        return dataclasses.replace(
+            self, source=source, snapshot=self.snapshot or snapshot(self.dataset, self.resolution)
+        )
+
+    @property
+    def identity(self) -> Snapshot:
+        """What names the study's runs.
+
+        Raises:
+            TransferlibError: for a folder of pictures, before the study is opened.
+        """
+        return self.snapshot or lookup(self.dataset).fixed()
+
+    def changed(self) -> list[str]:
+        """The recorded names of the data sets that have changed since the study was opened, its source's first."""
+        return [study.identity.name for study in (self.source, self) if study and study.identity.changed()]
 
     def input_folders(self) -> list[Path]:
         """The folders of a user's own that the study reads, into which nothing may be written."""
-        return input_folders(*self.datasets())
+        return input_folders(*(study.dataset for study in (self.source, self) if study))
 
     def families(self) -> list[FamilyPlan]:
         """The families of the study, bases first, one split, target and seed after another."""
@@ -155,8 +178,8 @@ class FamilyPlan:
         return {
             "format": FORMAT,
             "data": {
-                "name": recorded_name(study.dataset),
-                "version": data_version(study.dataset, study.resolution),
+                "name": study.identity.name,
+                "version": study.identity.version,
                 "resolution": study.resolution,
                 "images_per_class": study.images_per_class,
             },
@@ -286,13 +309,25 @@ class Stopped(Exception):
 
 @dataclass
 class OpenData:
-    """The data sets, splits and halves in use, so that each is opened and moved to the device once."""
+    """The data sets and halves in use, so that each is opened and moved to the device once.
 
-    halves: dict[tuple, tuple[Half, Half]] = field(default_factory=dict)
+    Attributes:
+        opened: data sets by name, resolution and the dial's position.
+        halves: what the last target's training and validation images are of, and these.
+    """
+
+    opened: dict[tuple[str, int, float | None], Dataset] = field(default_factory=dict)
+    halves: tuple[tuple[object, ...], tuple[Half, Half]] | None = None
 
     def dataset(self, plan: FamilyPlan) -> Dataset:
-        """The plan's data set."""
-        return snapshot(plan.study.dataset, plan.study.resolution, similarity_of(plan.split)).dataset
+        """The plan's data set; of a folder what it held when the study was opened."""
+        study, similarity = plan.study, similarity_of(plan.split)
+        if study.identity.dataset:
+            return study.identity.dataset
+        asked = study.dataset, study.resolution, similarity
+        if asked not in self.opened:
+            self.opened[asked] = load(study.dataset, study.resolution, similarity=similarity)
+        return self.opened[asked]
 
     def split(self, plan: FamilyPlan) -> Split:
         """The plan's split."""
@@ -300,18 +335,13 @@ class OpenData:
 
     def halves_of(self, plan: FamilyPlan, device: torch.device) -> tuple[Half, Half]:
         """The target's training and validation images; only those of the last target stay on the device."""
-        name = (
-            plan.study.dataset,
-            data_version(plan.study.dataset, plan.study.resolution),
-            plan.study.resolution,
-            plan.study.images_per_class,
-            plan.split,
-            plan.target,
-        )
-        if (name, plan.seed) not in self.halves:
-            self.halves.clear()
-            self.halves[name, plan.seed] = self._open(plan, device)
-        return self.halves[name, plan.seed]
+        study = plan.study
+        data = study.dataset, study.identity.version, study.resolution, study.images_per_class
+        asked = (*data, plan.split, plan.target, plan.seed)
+        if self.halves is None or self.halves[0] != asked:
+            self.halves = None  # let go of before others come
+            self.halves = asked, self._open(plan, device)
+        return self.halves[1]
 
     def _open(self, plan: FamilyPlan, device: torch.device) -> tuple[Half, Half]:
         dataset = self.dataset(plan)
@@ -342,7 +372,7 @@ class Trainer:
     data: OpenData = field(default_factory=OpenData)
 
     def run(self, study: Study) -> None:
-        """Train every family that the store lacks; those that another process is training are waited for."""
+        """Train every family of an opened study that the store lacks; for those in another process's hands it waits."""
         for plan in [plan for plan in study.families() if not self.ensure(plan, wait=False)]:
             self.ensure(plan)
 
@@ -408,15 +438,13 @@ class Trainer:
         return True
 
     def _forget(self) -> None:
-        self.data.halves.clear()
+        self.data.halves = None
         if self.execution.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _train(self, plan: FamilyPlan) -> None:
         configs = self._configs(plan)
         family, before = self._begin(plan)
-        if self._configs(plan) != configs:  # another thread of this process has opened its folder anew
-            raise TransferlibError(f"{plan}: its pictures changed while they were read: start again")
         self.stop.training = True
         try:
             self._train_on(plan, family, configs, before)
@@ -642,15 +670,15 @@ def run_study(
     """
     keep_apart(store.folder, study.input_folders())
     chosen = choose_execution(device, precision, compiled)
-    forget()
+    study = study.opened()
     Trainer(store, chosen, report, stop=stop or Stop()).run(study)
-    for name in filter(changed, study.datasets()):
-        report("note", f"{recorded_name(name)} has changed since it was read: these runs are of what it held before")
+    for name in study.changed():
+        report("note", f"{name} has changed since it was read: these runs are of what it held before")
     return study_table(study, store)
 
 
 def study_table(study: Study, store: Store) -> pd.DataFrame:
-    """The study's finished runs, as rows of ``Store.table``."""
+    """An opened study's finished runs, as rows of ``Store.table``."""
     keys = {key for plan in study.families() for key in plan.run_keys}
     table = store.table()
     return table[table["key"].isin(keys)].reset_index(drop=True)
