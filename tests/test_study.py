@@ -1,6 +1,8 @@
 """A study: its families, its configurations, and the ways in which training may stop, fail, or run out of memory."""
 
+import dataclasses
 import gc
+import shutil
 import threading
 import weakref
 
@@ -11,12 +13,13 @@ from small_studies import numbers, pictures, small_study, use_data_folder, weigh
 
 from transferlib import study as study_module
 from transferlib.data import load
+from transferlib.data.own import Folder
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.nets import network
 from transferlib.records import correct_images
 from transferlib.store import Store
-from transferlib.study import FamilyPlan, Stopped, Study, Trainer, class_rows, half_of, run_study
+from transferlib.study import FamilyPlan, OpenData, Stopped, Study, Trainer, class_rows, half_of, run_study
 from transferlib.train import Family, Recipe
 from transferlib.treatments import Treatment, parse_treatments
 
@@ -385,3 +388,65 @@ def test_device_and_precision_are_not_in_the_key():
     given = "format data split target source source_key network treatment recipe seed"
     assert set(config) == set(given.split())
     assert not [word for word in ("cpu", "cuda", "fp32", "precision", "device") if f"'{word}'" in str(config)]
+
+
+# --- what names the runs ---
+
+
+def no_opening(monkeypatch):
+    """From now on, opening a folder of pictures fails, and so does looking whether it has changed."""
+    for name in ("load", "snapshot", "state"):
+        monkeypatch.setattr(Folder, name, lambda *_, name=name: pytest.fail(f"{name} was called"))
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("arrays were opened"))
+
+
+def test_naming_the_runs_of_an_opened_study_opens_nothing(monkeypatch):
+    study = small_study("base,A3B,B3B+", images_per_class=6).opened()
+    no_opening(monkeypatch)
+    keys = [key for plan in study.families() for key in [*plan.run_keys, plan.name]]
+    assert len(set(keys)) > 4
+    longer = dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, epochs=9))
+    assert not set(keys) & {key for plan in longer.families() for key in plan.run_keys}  # of other runs, as open as it
+    assert study.opened().families()[0].run_keys == keys[:1]  # once is enough
+
+
+def test_a_study_that_copies_from_another_folder_is_opened_with_it(tmp_path, monkeypatch):
+    top = shutil.copytree(pictures(), tmp_path / "others")
+    source = dataclasses.replace(small_study("base", folder=top), splits=("whole:A",), targets=("A",))
+    study = dataclasses.replace(small_study("base,A3B"), splits=("whole:B",), source=source).opened()
+    no_opening(monkeypatch)
+    names = {plan.config(plan.treatments[0])["data"]["name"] for plan in study.families()}
+    assert names == {"folder:pictures", "folder:others"}
+
+
+def test_runs_of_a_folder_have_no_names_before_it_is_opened():
+    study = small_study("base")
+    with pytest.raises(TransferlibError, match="has not been opened, and its pictures name its runs: open the study"):
+        _ = study.families()[0].run_keys
+    other = dataclasses.replace(study.opened(), dataset=f"folder:{pictures() / 'train'}")  # what was opened is not it
+    with pytest.raises(TransferlibError, match="has not been opened"):
+        _ = other.families()[0].run_keys
+
+
+def test_a_study_is_the_same_opened_or_not():
+    study = small_study("base")
+    assert study == study.opened() and hash(study) == hash(study.opened()) and repr(study) == repr(study.opened())
+    assert study.families() == study.opened().families()
+
+
+def test_what_trains_is_what_the_study_was_opened_with(tmp_path, trained):
+    folder = shutil.copytree(pictures(), tmp_path / "pictures")  # of the same name and pixels, and so of the same runs
+    study = small_study("base,A1B,A3B,A7B", folder=folder).opened()
+    shutil.rmtree(folder / "train" / "class3")
+    store = train(study, tmp_path / "store")
+    assert numbers(store) == numbers(trained)
+    assert study.changed() == ["folder:pictures"]
+
+
+def test_only_one_targets_images_are_kept(tmp_path):
+    data = OpenData()
+    plans = small_study("base", targets=("A", "B")).opened().families()
+    halves = [data.halves_of(plan, torch.device("cpu")) for plan in plans]
+    assert data.halves_of(plans[1], torch.device("cpu")) is halves[1]
+    assert data.halves[1] is halves[1]
+    assert data.halves_of(plans[0], torch.device("cpu")) is not halves[0]

@@ -31,10 +31,11 @@ def register(provider: Provider) -> None:
     """
     if lacking := [what for what in ("name", "description", "obtained") if not getattr(provider, what, "")]:
         raise TransferlibError(f"data set {type(provider).__name__} declares no {' and no '.join(lacking)}")
-    size, known = provider.size(), type(DATASETS.get(provider.name, provider))
+    size, known = provider.size(), DATASETS.get(provider.name, provider)
     if size.images < 1 or size.classes < 2:
         raise TransferlibError(f"data set {provider.name}: expected images and at least 2 classes, got {size}")
-    if provider.name.startswith(FOLDER) or known.__qualname__ != type(provider).__qualname__:
+    # a class that is defined again is another one, of the same name
+    if provider.name.startswith(FOLDER) or type(known).__qualname__ != type(provider).__qualname__:
         raise TransferlibError(f"another data set has the name {provider.name}: choose another")
     DATASETS[provider.name] = provider
 
@@ -121,7 +122,7 @@ def fetch(name: str, *, root: Path | None = None, progress: bool = True) -> Path
 
 
 def check(name: str, *, root: Path | None = None, progress: bool = True) -> Check:
-    """Count a data set's classes and images, and decode every picture to find the damaged ones; keeps no array.
+    """Count a data set's classes and images, and decode every picture to find the damaged ones.
 
     Raises:
         TransferlibError: when the data set is not there or its layout is not the expected one.
