@@ -56,7 +56,7 @@ def stop_in_family(folder: Path) -> None:
             trainer.stop.set()
 
     trainer.report = stop
-    named("serial").run(trainer, STUDY)
+    named("serial").run(trainer, STUDY.opened())
 
 
 def only_bases(folder: Path) -> None:
@@ -475,7 +475,7 @@ def test_a_checkpoint_is_dropped_under_its_familys_lock(sound, tmp_path, monkeyp
     run_study(STUDY, Store(folder))
     (name,) = (path.stem for path in (sound[1] / "checkpoints").iterdir())
     shutil.copy(sound[1] / f"checkpoints/{name}.safetensors", folder / "checkpoints")
-    plan = next(p for p in STUDY.families() if p.name == name)
+    plan = next(p for p in STUDY.opened().families() if p.name == name)
     trainer = Trainer(Store(folder), execution("cpu"))
     with Store(folder).lock(name):
         assert trainer.ensure(plan, wait=False)

@@ -123,7 +123,7 @@ def test_a_log_that_breaks_under_way_stops_no_training(tmp_path, data):
         def isatty(self):
             return True
 
-    Serial().run(Trainer(Store(tmp_path), _cpu(), LineReporter(Log(Broken()))), small_study("base"))
+    Serial().run(Trainer(Store(tmp_path), _cpu(), LineReporter(Log(Broken()))), small_study("base").opened())
     assert len(Store(tmp_path).table()) == 1
 
 

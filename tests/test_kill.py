@@ -57,7 +57,7 @@ def start(store, log, put=None):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return real(record)
             trainer.store.put = dying
-        Serial().run(trainer, study)
+        Serial().run(trainer, study.opened())
         code = 0
     finally:
         os._exit(code)
@@ -67,7 +67,8 @@ def end(child, ready):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 # what is imported and compiled at the first step is paid once, here; with one thread it is safe to fork after it
-Serial().run(Trainer(Store(f"{out}/warm"), execution("cpu", "fp32")), small_study("R1B", folder=folder, epochs=1))
+warm = small_study("R1B", folder=folder, epochs=1).opened()
+Serial().run(Trainer(Store(f"{out}/warm"), execution("cpu", "fp32")), warm)
 found = {}
 began = time.monotonic()
 found["alone"] = end(*start(f"{out}/alone", f"{out}/alone.log"))

@@ -13,6 +13,7 @@ from small_studies import invented, small_study, store_of
 from transferlib import locks
 from transferlib.cli import main
 from transferlib.data.cache import cached
+from transferlib.data.wordnet import wordnet_groups
 from transferlib.errors import TransferlibError
 from transferlib.executors import run_study
 from transferlib.locks import Busy, held, holder
@@ -68,7 +69,7 @@ def test_a_lock_that_is_waited_for_is_got_when_its_holder_dies(tmp_path, elsewhe
 
 
 def test_a_family_that_another_process_trains_is_waited_for_with_its_name(tmp_path, elsewhere):
-    study = small_study("base")
+    study = small_study("base").opened()
     (plan,) = study.families()
     (tmp_path / "locks").mkdir()
     child = elsewhere(tmp_path / "locks" / f"{plan.name}.lock")
@@ -98,7 +99,7 @@ def test_a_file_system_without_locks_is_one_line_with_the_mend(tmp_path, monkeyp
     (line,) = capsys.readouterr().err.splitlines()
     assert "has no locks" in line
     with pytest.raises(TransferlibError, match="has no locks"):
-        cached("x", 8, tmp_path / "arrays/x", lambda folder: {})
+        cached("x", 8, tmp_path / "arrays/x", lambda folder: {}, wordnet_groups)
 
 
 def test_reading_takes_no_lock(tmp_path, monkeypatch):

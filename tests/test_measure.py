@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from transferlib import measure as measure_module
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
 from transferlib.executors.serial import Serial

@@ -9,8 +9,7 @@ import pytest
 from small_studies import pictures, small_study, use_data_folder
 
 from transferlib.cli import main
-from transferlib.data import data_root, load, named
-from transferlib.data.snapshots import recorded_name
+from transferlib.data import data_root, load, lookup
 from transferlib.errors import TransferlibError
 from transferlib.executors import run_study
 from transferlib.measure import labels, measure
@@ -36,8 +35,8 @@ SPELLINGS = ["mine", "./mine", "mine/", "mine/../mine", "alias", "~/mine", "$PLA
 def test_one_folder_has_one_identity_however_it_is_written(home, monkeypatch, spelling):
     folder = home / "mine"
     assert resolved(spelling) == Store(spelling).folder == folder
-    assert named(f"folder:{spelling}") == f"folder:{folder}"
-    assert recorded_name(f"folder:{spelling}") == "folder:mine"
+    assert lookup(f"folder:{spelling}").name == f"folder:{folder}"
+    assert lookup(f"folder:{spelling}").recorded_name == "folder:mine"
     for variable, where in (("TRANSFERLIB_DATA", data_root), ("TRANSFERLIB_STORE", lambda: own_store("smoke"))):
         monkeypatch.setenv(variable, spelling)
         assert where() == folder
@@ -54,7 +53,7 @@ def test_a_study_and_its_keys_are_those_of_the_folder_not_of_its_spelling(monkey
     use_data_folder(monkeypatch)
     folder = pictures()
     monkeypatch.chdir(folder.parent)
-    studies = [small_study(dataset=f"folder:{name}") for name in (folder, folder.name, f"./{folder.name}/")]
+    studies = [small_study(dataset=f"folder:{name}").opened() for name in (folder, folder.name, f"./{folder.name}/")]
     assert len({study.dataset for study in studies}) == 1
     assert len({tuple(study.families()[-1].run_keys) for study in studies}) == 1
 

@@ -1,6 +1,8 @@
 """A study: its families, its configurations, and the ways in which training may stop, fail, or run out of memory."""
 
+import dataclasses
 import gc
+import shutil
 import threading
 import weakref
 
@@ -11,10 +13,11 @@ from small_studies import numbers, pictures, small_study, use_data_folder, weigh
 
 from transferlib import halves
 from transferlib.data import load
+from transferlib.data.own import Folder
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, execution
 from transferlib.executors import named, run_study
-from transferlib.halves import class_rows, half_of
+from transferlib.halves import OpenData, class_rows, half_of
 from transferlib.nets import network
 from transferlib.records import correct_images
 from transferlib.store import Store
@@ -31,6 +34,9 @@ def one_thread_and_our_pictures(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+CPU = execution("cpu", "fp32")
 
 
 class Notes(list):
@@ -52,7 +58,7 @@ class Notes(list):
 def train(study, folder, notes=None, **how) -> Store:
     store = Store(folder)
     notes = notes if notes is not None else Notes()
-    named("serial").run(Trainer(store, execution("cpu", "fp32"), notes, stop=notes.stop, **how), study)
+    named("serial").run(Trainer(store, execution("cpu", "fp32"), notes, stop=notes.stop, **how), study.opened())
     return store
 
 
@@ -251,7 +257,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_numbers_are_the_same(tmp_path
 
 
 def test_a_damaged_record_is_trained_again_alone_with_the_same_numbers(tmp_path, trained):
-    study = small_study("base,A1B,A3B,A7B")
+    study = small_study("base,A1B,A3B,A7B").opened()
     store = train(study, tmp_path)
     key = FamilyPlan(study, "random:0", 0, "B", study.treatments[1].family, study.treatments[1:]).run_keys[1]
     path = tmp_path / "runs" / f"{key}.json"
@@ -285,7 +291,7 @@ def test_a_base_without_sound_weights_is_trained_again_when_a_family_needs_it(tm
 
 
 def test_weights_in_half_precision_are_copied_where_the_whole_ones_are_not_there(tmp_path, trained):
-    study = small_study("A1B,A3B,A7B")
+    study = small_study("A1B,A3B,A7B").opened()
     base, plan = study.families()
     store = train(small_study("base", targets=("A",)), tmp_path)
     (key,) = base.run_keys
@@ -383,8 +389,70 @@ def test_a_record_says_what_it_was_made_with(trained):
 
 
 def test_device_and_precision_are_not_in_the_key():
-    plan = small_study("base").families()[0]
+    plan = small_study("base").opened().families()[0]
     config = plan.config(Treatment("base"))
     given = "format data split target source source_key network treatment recipe seed"
     assert set(config) == set(given.split())
     assert not [word for word in ("cpu", "cuda", "fp32", "precision", "device") if f"'{word}'" in str(config)]
+
+
+# --- what names the runs ---
+
+
+def no_opening(monkeypatch):
+    """From now on, opening a folder of pictures fails, and so does looking whether it has changed."""
+    for name in ("load", "snapshot", "state"):
+        monkeypatch.setattr(Folder, name, lambda *_, name=name: pytest.fail(f"{name} was called"))
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("arrays were opened"))
+
+
+def test_naming_the_runs_of_an_opened_study_opens_nothing(monkeypatch):
+    study = small_study("base,A3B,B3B+", images_per_class=6).opened()
+    no_opening(monkeypatch)
+    keys = [key for plan in study.families() for key in [*plan.run_keys, plan.name]]
+    assert len(set(keys)) > 4
+    longer = dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, epochs=9))
+    assert not set(keys) & {key for plan in longer.families() for key in plan.run_keys}  # of other runs, as open as it
+    assert study.opened().families()[0].run_keys == keys[:1]  # once is enough
+
+
+def test_a_study_that_copies_from_another_folder_is_opened_with_it(tmp_path, monkeypatch):
+    top = shutil.copytree(pictures(), tmp_path / "others")
+    source = dataclasses.replace(small_study("base", folder=top), splits=("whole:A",), targets=("A",))
+    study = dataclasses.replace(small_study("base,A3B"), splits=("whole:B",), source=source).opened()
+    no_opening(monkeypatch)
+    names = {plan.config(plan.treatments[0])["data"]["name"] for plan in study.families()}
+    assert names == {"folder:pictures", "folder:others"}
+
+
+def test_runs_of_a_folder_have_no_names_before_it_is_opened():
+    study = small_study("base")
+    with pytest.raises(TransferlibError, match="has not been opened, and its pictures name its runs: open the study"):
+        _ = study.families()[0].run_keys
+    other = dataclasses.replace(study.opened(), dataset=f"folder:{pictures() / 'train'}")  # what was opened is not it
+    with pytest.raises(TransferlibError, match="has not been opened"):
+        _ = other.families()[0].run_keys
+
+
+def test_a_study_is_the_same_opened_or_not():
+    study = small_study("base")
+    assert study == study.opened() and hash(study) == hash(study.opened()) and repr(study) == repr(study.opened())
+    assert study.families() == study.opened().families()
+
+
+def test_what_trains_is_what_the_study_was_opened_with(tmp_path, trained):
+    folder = shutil.copytree(pictures(), tmp_path / "pictures")  # of the same name and pixels, and so of the same runs
+    study = small_study("base,A1B,A3B,A7B", folder=folder).opened()
+    shutil.rmtree(folder / "train" / "class3")
+    store = train(study, tmp_path / "store")
+    assert numbers(store) == numbers(trained)
+    assert study.changed() == ["folder:pictures"]
+
+
+def test_only_one_targets_images_are_kept(tmp_path):
+    data = OpenData()
+    plans = small_study("base", targets=("A", "B")).opened().families()
+    halves = [data.halves_of(plan, CPU) for plan in plans]
+    assert data.halves_of(plans[1], CPU) is halves[1]
+    assert data.halves[1] is halves[1]
+    assert data.halves_of(plans[0], CPU) is not halves[0]

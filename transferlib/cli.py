@@ -213,8 +213,8 @@ def _measure(args: argparse.Namespace) -> None:
 
 def _data(args: argparse.Namespace) -> None:
     if args.action == "list":
-        for name, entry in data.DATASETS.items():
-            print(f"{name:<14} {entry.description}; {entry.how}")
+        for name, provider in data.DATASETS.items():
+            print(f"{name:<14} {provider.description}; {provider.obtained}")
         return
     if not args.name:
         raise TransferlibError(f"`transferlib data {args.action}` needs a name: {', '.join(data.DATASETS)}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import psutil
 import torch
 
-from transferlib.data import data_root
+from transferlib.data import data_root, lookup
 from transferlib.execution import Execution, versions
 from transferlib.names import printable
 from transferlib.nets import NetworkSpec, network, outline
@@ -18,10 +18,6 @@ from transferlib.reporting import clock
 from transferlib.study import FamilyPlan, Study
 from transferlib.train import Family, Half, Member, Recipe, fresh_network
 from transferlib.treatments import Treatment
-
-# training images of a half of the classes, all of them
-HALF_IMAGES = {"shapes": 5_000, "tiny-imagenet": 50_000, "cifar100": 25_000, "imagenet": 640_000}
-CLASSES = {"shapes": 10, "tiny-imagenet": 100, "cifar100": 50, "imagenet": 500}
 
 
 def multiply_adds(spec: NetworkSpec) -> list[int]:
@@ -61,7 +57,7 @@ def images_per_second(study: Study, execution: Execution, seconds: float = 2.0) 
 
 def _on_random_pixels(study: Study, execution: Execution, batch: int) -> Family:
     spec, device, name = network(study.network), execution.device, ("doctor",)
-    side, classes = study.resolution, CLASSES.get(study.dataset, 10)
+    side, classes = study.resolution, lookup(study.dataset).size().half.classes
     pixels = torch.randint(0, 256, (2 * batch, side, side, 3), dtype=torch.uint8).to(device)
     labels = torch.arange(2 * batch, device=device) % classes
     half = Half(pixels, torch.arange(2 * batch, device=device), labels, classes)
@@ -73,10 +69,11 @@ def _on_random_pixels(study: Study, execution: Execution, batch: int) -> Family:
 
 def study_images(study: Study) -> float:
     """The training images of a study, each counted as often as a base that cost as much would see it."""
-    half = HALF_IMAGES.get(study.dataset, 5_000)
+    half = lookup(study.dataset).size().half
+    images = half.images
     if study.images_per_class is not None:
-        half = min(half, study.images_per_class * CLASSES.get(study.dataset, 10))
-    return sum(base_equivalents(plan) for plan in study.families()) * study.recipe.epochs * half
+        images = min(images, study.images_per_class * half.classes)
+    return sum(base_equivalents(plan) for plan in study.families()) * study.recipe.epochs * images
 
 
 def profile_seconds(profile: Profile, execution: Execution) -> float:

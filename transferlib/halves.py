@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transferlib.data import Dataset, Images
-from transferlib.data.snapshots import data_version, snapshot
+from transferlib.data import Dataset, Images, load
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution
 from transferlib.splits import Split, make_split, shuffled, similarity_of
@@ -61,13 +60,25 @@ def _mapped(pixels: np.ndarray) -> Tensor:
 
 @dataclass
 class OpenData:
-    """The data sets, splits and halves in use, so that each is opened and moved to the device once."""
+    """The data sets and halves in use, so that each is opened and moved to the device once.
 
-    halves: dict[tuple, tuple[Half, Half]] = field(default_factory=dict)
+    Attributes:
+        opened: data sets by name, resolution and the dial's position.
+        halves: what the last target's training and validation images are of, and these.
+    """
+
+    opened: dict[tuple[str, int, float | None], Dataset] = field(default_factory=dict)
+    halves: tuple[tuple[object, ...], tuple[Half, Half]] | None = None
 
     def dataset(self, plan: FamilyPlan) -> Dataset:
-        """The plan's data set."""
-        return snapshot(plan.study.dataset, plan.study.resolution, similarity_of(plan.split)).dataset
+        """The plan's data set; of a folder what it held when the study was opened."""
+        study, similarity = plan.study, similarity_of(plan.split)
+        if study.identity.dataset:
+            return study.identity.dataset
+        asked = study.dataset, study.resolution, similarity
+        if asked not in self.opened:
+            self.opened[asked] = load(study.dataset, study.resolution, similarity=similarity)
+        return self.opened[asked]
 
     def split(self, plan: FamilyPlan) -> Split:
         """The plan's split."""
@@ -75,18 +86,13 @@ class OpenData:
 
     def halves_of(self, plan: FamilyPlan, how: Execution) -> tuple[Half, Half]:
         """The target's training and validation images; only those of the last target stay on the device."""
-        name = (
-            plan.study.dataset,
-            data_version(plan.study.dataset, plan.study.resolution),
-            plan.study.resolution,
-            plan.study.images_per_class,
-            plan.split,
-            plan.target,
-        )
-        if (name, plan.seed) not in self.halves:
-            self.halves.clear()
-            self.halves[name, plan.seed] = self._open(plan, how)
-        return self.halves[name, plan.seed]
+        study = plan.study
+        data = study.dataset, study.identity.version, study.resolution, study.images_per_class
+        asked = (*data, plan.split, plan.target, plan.seed)
+        if self.halves is None or self.halves[0] != asked:
+            self.halves = None  # let go of before others come
+            self.halves = asked, self._open(plan, how)
+        return self.halves[1]
 
     def _open(self, plan: FamilyPlan, how: Execution) -> tuple[Half, Half]:
         dataset = self.dataset(plan)

@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from transferlib.data import FOLDER, Dataset, input_folders, named, shapes
-from transferlib.data.snapshots import changed, forget, recorded_name, snapshot
+from transferlib.data import FOLDER, Dataset, Snapshot, input_folders, load, lookup, shapes, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors import named as executor
@@ -81,7 +80,7 @@ def measure(
         TransferlibError: for data that can't be measured, in one line.
         Stopped: after ``stop`` was set.
     """
-    source, target = named(source), named(target)
+    source, target = lookup(source).name, lookup(target).name
     _differ(source, target)
     if seeds is not None and seeds < 1:
         raise TransferlibError(f"expected at least 1 seed, got {seeds}")
@@ -89,14 +88,17 @@ def measure(
     inputs = input_folders(source, target)
     keep_apart(store.folder, inputs)
     chosen = execution(device)
-    forget()  # the folders may have changed since this process read them last
-    opened = [_open(name) for name in (source, target)]
+    snapshots, opened = zip(*(_open(name) for name in (source, target)), strict=True)
     called = labels(source, target)
     study = study_of((source, target), [len(data.train.labels) for data in opened], seeds, epochs)
+    study = _as_opened(study, *snapshots)
     before = _said(report, [*_findings(called, opened), *_overlap(*opened), *_few_tests(opened[1])])
     trainer = Trainer(store, chosen, report, stop=stop or Stop())
     runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
-    after = _said(report, [*_know_nothing(runs), *_changed(study)])
+    changed = [
+        f"{name} has changed since it was read: what is measured is what it held before" for name in study.changed()
+    ]
+    after = _said(report, [*_know_nothing(runs), *changed])
     about = [f"{role:<8}{_counts(name, data)}" for role, name, data in zip(ROLES, called, opened, strict=True)]
     return Measurement(runs, longer, "\n".join([*about, _how(study)]), (*before, *after), tuple(inputs))
 
@@ -164,24 +166,22 @@ def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
 
 
 def _differ(source: str, target: str) -> None:
-    if named(source) == named(target):
+    if lookup(source).name == lookup(target).name:
         raise TransferlibError(f"source and target are both {source}: expected two different data sets")
 
 
-def _open(name: str) -> Dataset:
-    """Open a data set at the networks' resolution; what is odd about it is among its findings."""
+def _open(name: str) -> tuple[Snapshot, Dataset]:
+    """Open a data set at the networks' resolution, once; what is odd about it is among its findings."""
+    resolution = network("alexnet32-tiny").resolution
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return snapshot(name, network("alexnet32-tiny").resolution, None).dataset
+        taken = snapshot(name, resolution)
+        return taken, taken.dataset or load(name, resolution)
 
 
-def _changed(study: Study) -> list[str]:
-    """Notes of folders that have changed since they were read."""
-    return [
-        f"{recorded_name(name)} has changed since it was read: what is measured is what it held before"
-        for name in study.datasets()
-        if changed(name)
-    ]
+def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
+    """A study of a source and a target that have been opened already."""
+    return dataclasses.replace(study, snapshot=target, source=dataclasses.replace(study.source, snapshot=source))
 
 
 def _overlap(source: Dataset, target: Dataset) -> list[str]:

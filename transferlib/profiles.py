@@ -46,6 +46,15 @@ class Profile:
             raise TransferlibError(f"profile {self.name} has no part {name!r}: it has {', '.join(self.parts)}")
         return self.parts[name]
 
+    def opened(self) -> Profile:
+        """The profile with each of its studies opened, so that all of its runs have their names.
+
+        Raises:
+            TransferlibError: for a folder of pictures that can't be used.
+        """
+        parts = {name: tuple(study.opened() for study in part) for name, part in self.parts.items()}
+        return dataclasses.replace(self, parts=parts)
+
     def narrowed(self, part: str | None = None, epochs: int | None = None, **changes: object) -> tuple[Study, ...]:
         """The profile's studies, or those of one part, with changes.
 

@@ -121,7 +121,7 @@ def open_results(
     Raises:
         TransferlibError: for an unknown profile or part, a missing store, or a training that wants a GPU.
     """
-    chosen = profile(name)
+    chosen = profile(name).opened()
     studies = tuple(study for part in parts or ("random",) for study in chosen.part(part))
     if treatments:
         wanted = parse_treatments(treatments)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from transferlib.data import Catalogue, Dataset
+from transferlib.data import DATASETS, Catalogue, Dataset
+from transferlib.data.registry import with_dial
 from transferlib.errors import TransferlibError
 
 FORMS = "random:SEED, natural-manmade, natural-manmade:SEED, similarity:X, whole:A or whole:B"
@@ -137,8 +138,7 @@ def _by_kind(dataset: Dataset | Catalogue, spec: str, seed: int | float | None) 
 
 def _by_dial(dataset: Dataset | Catalogue, spec: str) -> Split:
     similarity_of(spec)
-    if dataset.name != "shapes":
-        raise TransferlibError(f"only shapes has a similarity dial, not {dataset.name}: use random:SEED")
-    from transferlib.data.shapes import similarity_halves
-
-    return Split(spec, *similarity_halves())
+    halves = DATASETS[dataset.name].halves() if dataset.name in DATASETS else None
+    if halves is None:
+        raise TransferlibError(f"only {with_dial()} has a similarity dial, not {dataset.name}: use random:SEED")
+    return Split(spec, *halves)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from transferlib.data import input_folders, named
-from transferlib.data.snapshots import data_version, recorded_name
+from transferlib.data import Snapshot, input_folders, lookup, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.nets import network
 from transferlib.records import Config, config_key
@@ -36,6 +35,7 @@ class Study:
         images_per_class: how many training images of each class of the target are used; all by default.
         source: another data set's study, on the split ``whole:A``, whose base the target B copies from: then nothing
             is cut, and this study's own split is ``whole:B``.
+        snapshot: of the data set, where the study has been ``opened``; it is no part of what the study is.
     """
 
     dataset: str
@@ -48,9 +48,12 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     images_per_class: int | None = None
     source: Study | None = None
+    snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dataset", named(self.dataset))  # a folder has one name, however it was written
+        object.__setattr__(self, "dataset", lookup(self.dataset).name)  # of a folder one, however it was written
+        if self.snapshot and not self.snapshot.is_of(self.dataset, self.resolution):  # of the study this was made from
+            object.__setattr__(self, "snapshot", None)
         if not set(self.targets) <= {"A", "B"} or not self.targets:
             raise TransferlibError(f"expected targets among A and B, got {', '.join(self.targets) or 'none'}")
         if self.recipe.crop_padding >= self.resolution:  # a picture is mirrored once
@@ -64,13 +67,32 @@ class Study:
         if self.source and self.source.network != self.network:
             raise TransferlibError(f"layers of {self.source.network} do not fit {self.network}: expected one network")
 
-    def datasets(self) -> list[str]:
-        """The names of the data sets that the study reads, its source's first."""
-        return [study.dataset for study in (self.source, self) if study]
+    def opened(self) -> Study:
+        """The study with what names its runs settled, and its source's: a folder of pictures is opened for it, once.
+
+        Raises:
+            TransferlibError: for a folder that can't be used.
+        """
+        source = self.source and self.source.opened()
+        taken = self.snapshot or snapshot(self.dataset, self.resolution)
+        return dataclasses.replace(self, source=source, snapshot=taken)
+
+    @property
+    def identity(self) -> Snapshot:
+        """What names the study's runs.
+
+        Raises:
+            TransferlibError: for a folder of pictures, before the study is opened.
+        """
+        return self.snapshot or lookup(self.dataset).fixed()
+
+    def changed(self) -> list[str]:
+        """The recorded names of the data sets that have changed since the study was opened, its source's first."""
+        return [study.identity.name for study in (self.source, self) if study and study.identity.changed()]
 
     def input_folders(self) -> list[Path]:
         """The folders of a user's own that the study reads, into which nothing may be written."""
-        return input_folders(*self.datasets())
+        return input_folders(*(study.dataset for study in (self.source, self) if study))
 
     def families(self) -> list[FamilyPlan]:
         """The families of the study, bases first, one split, target and seed after another."""
@@ -155,8 +177,8 @@ class FamilyPlan:
         return {
             "format": FORMAT,
             "data": {
-                "name": recorded_name(study.dataset),
-                "version": data_version(study.dataset, study.resolution),
+                "name": study.identity.name,
+                "version": study.identity.version,
                 "resolution": study.resolution,
                 "images_per_class": study.images_per_class,
             },

@@ -155,14 +155,12 @@ class Trainer:
         return True
 
     def _forget(self) -> None:
-        self.data.halves.clear()
+        self.data.halves = None
         self.execution.on.empty_cache()
 
     def _train(self, plan: FamilyPlan) -> None:
         configs = self._configs(plan)
         family, before = self._begin(plan)
-        if self._configs(plan) != configs:  # another thread of this process has opened its folder anew
-            raise TransferlibError(f"{plan}: its pictures changed while they were read: start again")
         self.stop.training = True
         try:
             self._train_on(plan, family, configs, before)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from transferlib.data import download as module
-from transferlib.data import tiny_imagenet
+from transferlib.data import fetch, tiny_imagenet
 from transferlib.data.download import download, unpack
 from transferlib.errors import TransferlibError
 
@@ -186,15 +186,16 @@ def test_space_is_checked_before_unpacking(tmp_path, monkeypatch):
         unpack(archive, tmp_path / "set")
 
 
-def test_tiny_imagenet_is_fetched_checked_and_unpacked_once(server, tmp_path, tiny):
+def test_tiny_imagenet_is_fetched_checked_and_unpacked_once(server, tmp_path, tiny, monkeypatch):
     folder = tiny(tmp_path / "made")
     archive = shutil.make_archive(str(tmp_path / "made"), "zip", folder.parent, folder.name)
     server.body = Path(archive).read_bytes()
     server.stop = len(server.body) // 2 + 1
-    md5 = hashlib.md5(server.body).hexdigest()
+    monkeypatch.setattr(tiny_imagenet.TinyImageNet, "url", server.url)
+    monkeypatch.setattr(tiny_imagenet.TinyImageNet, "md5", hashlib.md5(server.body).hexdigest())
     root = tmp_path / "root"
     for _ in range(2):
-        found = tiny_imagenet.fetch(root, False, url=server.url, md5=md5)
+        found = fetch("tiny-imagenet", root=root, progress=False)
     assert server.asked == [None, f"bytes={server.stop}-"]
     assert found == root / "tiny-imagenet-200"
     assert not list(root.glob("*.zip*"))

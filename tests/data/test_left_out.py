@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transferlib.data import check, folders, load, worker
-from transferlib.data.snapshots import changed, data_version, forget, snapshot
+from transferlib.data import check, folders, load, own, snapshot, worker
 from transferlib.errors import TransferlibError
 from transferlib.measure import measure
 from transferlib.trainer import Progress
@@ -359,25 +358,23 @@ def test_a_warning_of_the_decoder_names_its_file_however_many_there_are(tmp_path
 
 def test_all_that_is_read_of_a_folder_is_of_one_time(pets, tmp_path, monkeypatch):
     monkeypatch.setenv("TRANSFERLIB_DATA", str(tmp_path / "data"))
-    forget()
     name = f"folder:{pets}"
-    version, before = data_version(name, 16), np.array(snapshot(name, 16, None).dataset.train.pixels)
-    assert not changed(name)
+    first = snapshot(name, 16)
+    version, before = first.version, np.array(first.dataset.train.pixels)
+    assert not first.changed()
     shutil.copy(pets / "dog/003.png", pets / "cat/oops.png")
-    assert data_version(name, 16) == version
-    assert np.array_equal(snapshot(name, 16, None).dataset.train.pixels, before)
-    assert changed(name)
-    forget()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert data_version(name, 16) != version
+        assert snapshot(name, 16).version != version  # in the same process, which has read the folder before
+    assert first.version == version
+    assert np.array_equal(first.dataset.train.pixels, before)
+    assert first.changed()
     (pets / "cat/oops.png").unlink()
-    forget()
-    assert data_version(name, 16) == version
+    assert snapshot(name, 16).version == version
 
 
 def test_a_folder_that_changes_while_it_is_decoded_is_no_data(pets, tmp_path, monkeypatch):
-    real = folders.from_pictures
+    real = own.from_pictures
 
     def meanwhile(*args, **how):
         make = real(*args, **how)
@@ -388,7 +385,7 @@ def test_a_folder_that_changes_while_it_is_decoded_is_no_data(pets, tmp_path, mo
 
         return slow
 
-    monkeypatch.setattr(folders, "from_pictures", meanwhile)
+    monkeypatch.setattr(own, "from_pictures", meanwhile)
     with pytest.raises(TransferlibError, match="changed while it was read: start again"):
         load(f"folder:{pets}", 16, root=tmp_path, progress=False)
     monkeypatch.undo()

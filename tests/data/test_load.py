@@ -3,15 +3,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import pickle
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from transferlib.data import DATASETS, cache, check, cifar, data_root, fetch, imagenet, load
+from transferlib.data import DATASETS, cache, check, cifar, data_root, fetch, imagenet, load, shapes
 from transferlib.errors import TransferlibError
 
 
@@ -133,8 +131,6 @@ def test_a_class_in_one_split_of_imagenet_is_named(tmp_path, draw):
 def drawn(monkeypatch):
     """Stand in for the drawing of shapes; gives the list of what was asked for."""
     asked = []
-    module = ModuleType("shapes")
-    module.VERSION = 3
 
     def draw(resolution=32, similarity=1.0):
         asked.append((resolution, similarity))
@@ -150,9 +146,8 @@ def drawn(monkeypatch):
             labels[:2],
         )
 
-    module.draw = draw
-    monkeypatch.setitem(sys.modules, "transferlib.data.shapes", module)
-    monkeypatch.setattr("transferlib.data.shapes", module, raising=False)
+    monkeypatch.setattr(shapes, "draw", draw)
+    monkeypatch.setattr(shapes, "VERSION", 3)
     return asked
 
 

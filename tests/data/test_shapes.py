@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from transferlib.data import shapes
-from transferlib.data.figures import MAN_MADE, NATURAL
+from transferlib.data.things import MAN_MADE, NATURAL
 from transferlib.errors import TransferlibError
 
 HALF_A, HALF_B = shapes.similarity_halves()

@@ -9,18 +9,18 @@ import os
 import shutil
 import stat
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, TypedDict
 
 import numpy as np
 
-from .. import locks
-from ..errors import TransferlibError
-from . import worker
-from .dataset import Dataset, Finding, Images, Listing, Source, wordnet_groups
-from .decoding import Decoded, decode
-from .download import no_room
+from transferlib import locks
+from transferlib.data import worker
+from transferlib.data.dataset import Dataset, Finding, Images, Listing, Source
+from transferlib.data.decoding import Decoded, decode
+from transferlib.data.download import no_room
+from transferlib.errors import TransferlibError
 
 FORMAT = 2  # of the folder
 FIRST = 1  # had no digest; taken where nothing else says what the arrays should hold
@@ -35,43 +35,59 @@ TWICE = "pictures are there more than once, pixel by pixel"
 
 FILES = ("meta.json", *(f"{split}_{what}.npy" for split in ("train", "val") for what in ("labels", "pixels")))
 
-Make = Callable[[Path], dict[str, Any]]  # writes the arrays into a folder, returns what meta.json holds
+
+class About(TypedDict):
+    """What is known of arrays that were made, beside themselves."""
+
+    classes: Sequence[str]
+    names: Sequence[str]
+    damaged: dict[str, str]  # file → reason
+    findings: Sequence[tuple[str, Sequence[str], str]]  # the fields of each ``Finding``
 
 
-def cached(name: str, resolution: int, folder: Path, make: Make, fingerprint: str | None = None) -> Dataset:
-    """Open the data set in `folder`, made first if it is missing, unreadable or of other files.
+class Meta(About):
+    """What ``meta.json`` holds."""
+
+    format: int
+    fingerprint: str | None
+    digest: str
+
+
+Make = Callable[[Path], About]  # writes the arrays into a folder
+Groups = Callable[[tuple[str, ...]], tuple[str | None, ...]]  # natural, man-made or unknown, of some classes
+
+
+def cached(
+    name: str, resolution: int, folder: Path, make: Make, groups: Groups, fingerprint: str | None = None
+) -> Dataset:
+    """Open the data set in ``folder``, made first if it is missing, unreadable or of other files.
 
     Args:
+        groups: tells the classes' groups; asked at each opening, for its tables may get better.
         fingerprint: of the files that the data set is made from; None trusts what is there.
     """
-    dataset = _open(name, resolution, folder, fingerprint)
+    dataset = _open(name, resolution, folder, groups, fingerprint)
     if dataset is not None:
         return dataset
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locks.held(folder.with_name(f"{folder.name}.lock")):
-        dataset = _open(name, resolution, folder, fingerprint)  # another process may have made it
+        dataset = _open(name, resolution, folder, groups, fingerprint)  # another process may have made it
         if dataset is None:
             _build(folder, make, fingerprint)
-            dataset = _open(name, resolution, folder, fingerprint)
+            dataset = _open(name, resolution, folder, groups, fingerprint)
     if dataset is None:
         raise TransferlibError(f"cannot read back {folder}: delete it and try again")
     return dataset
 
 
-def from_arrays(
-    classes: tuple[str, ...],
-    names: tuple[str, ...],
-    groups: tuple[str | None, ...],
-    train: Images,
-    val: Images,
-) -> Make:
+def from_arrays(classes: Sequence[str], names: Sequence[str], train: Images, val: Images) -> Make:
     """Make a data set of arrays that are in memory."""
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path) -> About:
         for split, images in (("train", train), ("val", val)):
             np.save(folder / f"{split}_pixels.npy", images.pixels)
             np.save(folder / f"{split}_labels.npy", images.labels.astype(np.int64))
-        return {"classes": classes, "names": names, "groups": groups, "damaged": {}}
+        return {"classes": classes, "names": names, "damaged": {}, "findings": ()}
 
     return make
 
@@ -84,7 +100,7 @@ def from_pictures(name: str, resolution: int, source: Callable[[], Source], prog
             is rid of what also trains. Other data sets are taken as they were published.
     """
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path) -> About:
         listed = source()
         total = len(listed.train.files) + len(listed.val.files)
         _check_space(folder, total * (resolution**2 * 3 + 8), f"{name} at {resolution} px")
@@ -95,9 +111,8 @@ def from_pictures(name: str, resolution: int, source: Callable[[], Source], prog
             findings += (Finding(DAMAGED, tuple(damaged), next(iter(damaged.values()))),)
         for finding in findings:
             warnings.warn(f"{name}: {finding}", stacklevel=2)
-        kept = [dataclasses.astuple(finding) for finding in findings]
-        about = {"classes": listed.classes, "names": listed.names, "groups": None}
-        return {**about, "damaged": damaged, "findings": kept}
+        kept = [(finding.what, finding.files, finding.word) for finding in findings]
+        return {"classes": listed.classes, "names": listed.names, "damaged": damaged, "findings": kept}
 
     return make
 
@@ -105,7 +120,7 @@ def from_pictures(name: str, resolution: int, source: Callable[[], Source], prog
 def decode_into(
     folder: Path, name: str, listed: Source, resolution: int, progress: bool, own: bool
 ) -> tuple[dict[str, str], tuple[Finding, ...]]:
-    """Decode the pictures of both splits into arrays in `folder`, without those that can't be.
+    """Decode the pictures of both splits into arrays in ``folder``, without those that can't be.
 
     Returns:
         The files that can't be decoded, each with the reason; and what else is odd, or left out.
@@ -131,9 +146,9 @@ def decode_into(
     return damaged, tuple(findings)
 
 
-def _open(name: str, resolution: int, folder: Path, fingerprint: str | None) -> Dataset | None:
+def _open(name: str, resolution: int, folder: Path, groups: Groups, fingerprint: str | None) -> Dataset | None:
     try:
-        return _read(name, resolution, folder, fingerprint)
+        return _read(name, resolution, folder, groups, fingerprint)
     except FileNotFoundError:
         return None
     except (KeyError, ValueError, TypeError, AttributeError, EOFError, RecursionError, IsADirectoryError) as error:
@@ -141,11 +156,11 @@ def _open(name: str, resolution: int, folder: Path, fingerprint: str | None) -> 
         return None
 
 
-def _read(name: str, resolution: int, folder: Path, fingerprint: str | None) -> Dataset | None:
+def _read(name: str, resolution: int, folder: Path, groups: Groups, fingerprint: str | None) -> Dataset | None:
     for file in FILES:
         if not stat.S_ISREG((folder / file).stat().st_mode):  # a pipe would be waited for without end
             raise ValueError(f"{file} is no file")
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    meta: Meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     if meta["format"] not in (FORMAT, FIRST) or fingerprint not in (None, meta["fingerprint"]):
         return None
     if meta["format"] == FIRST and fingerprint is not None:
@@ -154,9 +169,8 @@ def _read(name: str, resolution: int, folder: Path, fingerprint: str | None) -> 
         raise ValueError("their content is not what their digest says")
     classes, names = tuple(meta["classes"]), tuple(meta["names"])
     train, val = (_images(folder, split, resolution, len(classes)) for split in ("train", "val"))
-    groups = tuple(meta["groups"] or wordnet_groups(classes))  # looked up: the table may get better
     findings = tuple(Finding(what, tuple(files), word) for what, files, word in meta.get("findings", ()))
-    return Dataset(name, resolution, classes, names, groups, train, val, findings)
+    return Dataset(name, resolution, classes, names, groups(classes), train, val, findings)
 
 
 def _images(folder: Path, split: str, resolution: int, classes: int) -> Images:
@@ -169,7 +183,7 @@ def _images(folder: Path, split: str, resolution: int, classes: int) -> Images:
     return Images(pixels, labels)
 
 
-def _digest(folder: Path, meta: dict[str, Any]) -> str:
+def _digest(folder: Path, meta: Meta) -> str:
     """The SHA-256 of the arrays and of what is written of them."""
     about = {name: value for name, value in meta.items() if name != "digest"}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
@@ -189,7 +203,8 @@ def _build(folder: Path, make: Make, fingerprint: str | None) -> None:
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed: we hold the lock
     part.mkdir()
     try:
-        meta = json.loads(json.dumps({"format": FORMAT, "fingerprint": fingerprint, **make(part)}))  # as it is read
+        made = {"format": FORMAT, "fingerprint": fingerprint, **make(part)}
+        meta: Meta = json.loads(json.dumps(made))  # as it is read
         meta["digest"] = _digest(part, meta)
         (part / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -306,7 +321,7 @@ def _keep(folder: Path, split: str, listing: Listing, without: set[int]) -> None
     np.save(folder / f"{split}_labels.npy", np.array(listing.labels, np.int64)[kept])
 
 
-def _write_header(file: Any, shape: tuple[int, ...]) -> int:
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> int:
     # NumPy pads the header so that another length of the first axis fits into the same bytes.
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return file.tell()

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..errors import TransferlibError
-from .cache import cached, from_arrays
-from .dataset import Dataset, Images
-from .download import download, locked
+from transferlib.data.cache import About, cached, from_arrays
+from transferlib.data.checking import Check
+from transferlib.data.dataset import Dataset, Images
+from transferlib.data.download import download, locked
+from transferlib.data.provider import Provider, Size
+from transferlib.errors import TransferlibError
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR100
-
-NAME = "cifar100"
 
 # The classes of the six superclasses of made things: food containers, electrical devices, furniture,
 # large man-made outdoor things, vehicles 1 and 2. Animals, plants, people and landscapes are natural.
@@ -30,69 +30,80 @@ MAN_MADE = {
 }
 
 
-def load(root: Path, resolution: int, progress: bool) -> Dataset:
-    """Open CIFAR-100, downloaded first where needed; labels in the order of the original."""
+class Cifar100(Provider):
+    """CIFAR-100; its labels are in the order of the original."""
 
-    def make(folder: Path) -> dict:
-        fetch(root, progress)
-        train, val = (_part(root, train=part == "train") for part in ("train", "val"))
-        classes = tuple(train.classes)
-        groups = tuple("man-made" if name in MAN_MADE else "natural" for name in classes)
-        names = tuple(name.replace("_", " ") for name in classes)
-        arrays = from_arrays(classes, names, groups, _images(train, resolution), _images(val, resolution))
-        return arrays(folder)
+    name = "cifar100"
+    description = "100 classes, 60,000 images of 32 px"
+    obtained = "downloaded by torchvision, 161 MiB"
 
-    return cached(NAME, resolution, root / "arrays" / NAME / str(resolution), make)
+    def size(self) -> Size:
+        """Of the original."""
+        return Size(images=50_000, classes=100)
+
+    def load(self, root: Path, resolution: int, progress: bool, similarity: float | None = None) -> Dataset:
+        """Open it, downloaded first where needed."""
+
+        def make(folder: Path) -> About:
+            place = self.fetch(root, progress)
+            train, val = _part(place, train=True), _part(place, train=False)
+            names = [name.replace("_", " ") for name in train.classes]
+            return from_arrays(train.classes, names, _images(train, resolution), _images(val, resolution))(folder)
+
+        return cached(self.name, resolution, root / "arrays" / self.name / str(resolution), make, self.groups)
+
+    def fetch(self, root: Path, progress: bool) -> Path:
+        """Make sure that the official files, checked by torchvision, lie in ``root``/cifar100.
+
+        Raises:
+            TransferlibError: when the download fails.
+        """
+        from torchvision.datasets import CIFAR100
+
+        folder = root / self.name
+        archive = folder / CIFAR100.filename
+        try:
+            with locked(archive):
+                if not _is_whole(folder):
+                    download(CIFAR100.url, archive, CIFAR100.tgz_md5, progress)
+                    CIFAR100(folder, download=True)  # the archive is there, so it is only unpacked
+        except TransferlibError as error:
+            raise TransferlibError(
+                f"cannot download CIFAR-100 from {CIFAR100.url}: check the network, or unpack {CIFAR100.filename} in "
+                f"{folder} ({error})"
+            ) from error
+        return folder
+
+    def check(self, root: Path, progress: bool) -> Check:
+        """Count, after torchvision has verified the files' checksums.
+
+        Raises:
+            TransferlibError: when a file is missing or changed.
+        """
+        place = root / self.name
+        train, val = _part(place, train=True), _part(place, train=False)
+        return Check(self.name, str(place), len(train.classes), len(train), len(val))
+
+    def groups(self, classes: tuple[str, ...]) -> tuple[str | None, ...]:
+        """By superclass."""
+        return tuple("man-made" if name in MAN_MADE else "natural" for name in classes)
 
 
-def fetch(root: Path, progress: bool) -> Path:
-    """Make sure that the official files, checked by torchvision, lie in `root`/cifar100.
-
-    Raises:
-        TransferlibError: when the download fails.
-    """
-    from torchvision.datasets import CIFAR100
-
-    folder = root / NAME
-    archive = folder / CIFAR100.filename
+def _is_whole(folder: Path) -> bool:
     try:
-        with locked(archive):
-            if not _is_whole(root):
-                download(CIFAR100.url, archive, CIFAR100.tgz_md5, progress)
-                CIFAR100(folder, download=True)  # the archive is there, so it is only unpacked
-    except TransferlibError as error:
-        raise TransferlibError(
-            f"cannot download CIFAR-100 from {CIFAR100.url}: check the network, or unpack {CIFAR100.filename} in "
-            f"{folder} ({error})"
-        ) from error
-    return folder
-
-
-def _is_whole(root: Path) -> bool:
-    try:
-        _part(root, train=True)
+        _part(folder, train=True)
     except TransferlibError:
         return False
     return True
 
 
-def count(root: Path) -> tuple[int, int, int]:
-    """Count classes, training and test images, after torchvision has verified the files' checksums.
-
-    Raises:
-        TransferlibError: when a file is missing or changed.
-    """
-    train, val = (_part(root, train=part) for part in (True, False))
-    return len(train.classes), len(train), len(val)
-
-
-def _part(root: Path, train: bool) -> CIFAR100:
+def _part(folder: Path, train: bool) -> CIFAR100:
     from torchvision.datasets import CIFAR100
 
     try:
-        return CIFAR100(root / NAME, train=train)
+        return CIFAR100(folder, train=train)
     except RuntimeError as error:
-        raise TransferlibError(f"CIFAR-100 in {root / NAME} is missing or damaged: fetch it again") from error
+        raise TransferlibError(f"CIFAR-100 in {folder} is missing or damaged: fetch it again") from error
 
 
 def _images(part: CIFAR100, resolution: int) -> Images:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A decoded data set; label k belongs to `classes[k]`, `names[k]` and `groups[k]`."""
+    """A decoded data set; label k belongs to ``classes[k]``, ``names[k]`` and ``groups[k]``."""
 
     name: str
     resolution: int
@@ -60,10 +59,3 @@ class Source:
     train: Listing
     val: Listing
     findings: tuple[Finding, ...] = ()  # files that are no part of it
-
-
-def wordnet_groups(wnids: Sequence[str]) -> tuple[str | None, ...]:
-    """Tell natural from man-made for each WordNet id; None for what WordNet does not know."""
-    from .wordnet import group_of
-
-    return tuple(group_of(wnid) for wnid in wnids)

@@ -12,17 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
-from ..errors import TransferlibError
-from ..progress import counted
-from . import worker
+from transferlib.data import worker
+from transferlib.errors import TransferlibError
+from transferlib.progress import counted
 
 CHUNK = 128  # pictures a request: a few seconds for large ones, nothing lost on small ones
 DIED = "a decoding process was ended from outside: make more memory free and try again"
 
 Chunks = deque[tuple[int, list[str]]]  # number of the first file, files
-Report = Callable[[int, list[str], dict[str, Any]], None]  # first file, files, what `worker.fill` found
+Report = Callable[[int, list[str], worker.Found], None]  # first file, files, what ``worker.fill`` found
 
 
 @dataclass
@@ -39,10 +38,11 @@ class Decoded:
     remarks: dict[int, dict[str, str]] = field(default_factory=dict)
     spans: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, first: int, found: dict[str, Any]) -> None:
-        """Add what `worker.fill` found in the files from number `first` on."""
-        for name, mine in (("failed", self.failed), ("remarks", self.remarks), ("spans", self.spans)):
-            mine.update({first + int(place): said for place, said in found[name].items()})
+    def add(self, first: int, found: worker.Found) -> None:
+        """Add what ``worker.fill`` found in the files from number ``first`` on."""
+        self.failed |= {first + place: why for place, why in found["failed"].items()}
+        self.remarks |= {first + place: words for place, words in found["remarks"].items()}
+        self.spans |= {first + place: span for place, span in found["spans"].items()}
 
     def sorted(self) -> Decoded:
         """The same in the order of the files."""
@@ -63,7 +63,7 @@ def decode(
     title: str | None = None,
     span: tuple[int, int] = worker.FULL,
 ) -> Decoded:
-    """Decode `files` to squares of `resolution`, as consecutive rows of the file `out` from `offset` on.
+    """Decode ``files`` to squares of ``resolution``, as consecutive rows of the file ``out`` from ``offset`` on.
 
     Args:
         title: what is said of it on the standard error; nothing without one.
@@ -71,13 +71,13 @@ def decode(
 
     Raises:
         TransferlibError: when a decoding process dies.
-        OSError: when `out` cannot be written.
+        OSError: when ``out`` cannot be written.
     """
     chunks: Chunks = deque((first, files[first : first + CHUNK]) for first in range(0, len(files), CHUNK))
     found, lock = Decoded(), Lock()
     with counted(len(files), title, "images") as done:
 
-        def report(first: int, some: list[str], said: dict[str, Any]) -> None:
+        def report(first: int, some: list[str], said: worker.Found) -> None:
             with lock:
                 found.add(first, said)
                 done(len(some))
@@ -130,10 +130,13 @@ def _next(chunks: Chunks) -> tuple[int, list[str]] | None:
         return None
 
 
-def _answer(line: str) -> dict[str, Any]:
+def _answer(line: str) -> worker.Found:
+    """What a process has found, out of its line: JSON has no numbers as names."""
     if not line:
         raise TransferlibError(DIED)
     answer = json.loads(line)
     if "error" in answer:
         raise OSError(*answer["error"])
-    return answer
+    parts = ({int(place): said for place, said in answer[name].items()} for name in ("failed", "remarks", "spans"))
+    failed, remarks, spans = parts
+    return {"failed": failed, "remarks": remarks, "spans": spans}

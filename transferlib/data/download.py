@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 
-from .. import locks
-from ..errors import TransferlibError
-from ..progress import counted
+from transferlib import locks
+from transferlib.errors import TransferlibError
+from transferlib.progress import counted
 
 TRIES = 5
 DEEPEST, LONGEST, LONGEST_PATH = 40, 255, 2000  # folders; bytes of a name, and of a whole path
@@ -27,14 +27,14 @@ BLOCK = 1 << 18
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let only one process at a time fetch `path`."""
+    """Let only one process at a time fetch ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with locks.held(path.with_name(f"{path.name}.lock")):
         yield
 
 
 def download(url: str, to: Path, md5: str, progress: bool) -> Path:
-    """Fetch `url` into the file `to`, through `to`.part, which a later call goes on with.
+    """Fetch ``url`` into the file ``to``, through ``to``.part, which a later call goes on with.
 
     Raises:
         TransferlibError: when the server cannot be reached or keeps breaking off, sends a web page, or
@@ -55,7 +55,7 @@ def download(url: str, to: Path, md5: str, progress: bool) -> Path:
 
 
 def _receive(url: str, part: Path, progress: bool) -> bool:
-    """Append to `part` what is missing; return whether it is whole now."""
+    """Append to ``part`` what is missing; return whether it is whole now."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "transferlib"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
@@ -110,7 +110,7 @@ def _md5(path: Path) -> str:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack the zip file `archive`, which holds one folder of the name of `folder`, to `folder`.
+    """Unpack the zip file ``archive``, which holds one folder of the name of ``folder``, to ``folder``.
 
     Raises:
         TransferlibError: when a member is a link or lies outside, the archive is damaged or another one,

@@ -1,4 +1,4 @@
-"""A folder of class folders, with `train/` and `val/` above them or not."""
+"""The pictures in a folder of class folders, with ``train/`` and ``val/`` above them or not; none is opened."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from ..errors import TransferlibError
-from ..paths import keep_apart
-from .cache import cached, from_pictures
-from .dataset import Dataset, Finding, Listing, Source
+from transferlib.data.dataset import Finding, Listing, Source
+from transferlib.errors import TransferlibError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 # pictures too; to pass them over would change the data in silence
@@ -101,34 +98,12 @@ def _of_pictures(path: str) -> list[str]:
     )
 
 
-def load(folder: Path, root: Path, resolution: int, progress: bool) -> Dataset:
-    """Open a user's own pictures, decoded first if `folder`, resolved, has changed since."""
-    keep_apart(root / "arrays", [folder])
-    listed = source(folder)
-    name, fingerprint = f"folder:{folder}", _fingerprint(listed)
-    key = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    decoded = from_pictures(name, resolution, lambda: listed, progress, own=True)
-
-    def make(place: Path) -> dict[str, Any]:
-        meta = decoded(place)
-        if state(folder) != fingerprint:
-            raise TransferlibError(f"{folder} changed while it was read: start again when nothing writes into it")
-        return meta
-
-    return cached(name, resolution, root / "arrays" / f"folder-{key}" / str(resolution), make, fingerprint)
-
-
-def state(folder: Path) -> str:
-    """A hash of what lies in a folder, by names, sizes and times: another one means that it has changed."""
-    return _fingerprint(source(folder))
-
-
 def source(folder: Path) -> Source:
-    """List the pictures: those of `train/` and `val/` where they exist, else split 80 to 20.
+    """List the pictures: those of ``train/`` and ``val/`` where they exist, else split 80 to 20.
 
     Raises:
         TransferlibError: when there are not two classes, a class is empty or in one split only, or only
-            one of `train/` and `val/` exists.
+            one of ``train/`` and ``val/`` exists.
     """
     if not folder.is_dir():
         raise TransferlibError(f"no folder {folder}: expected a folder of class folders")
@@ -159,7 +134,7 @@ def _divided(folder: Path, left: LeftOut) -> Source:
 
 
 def split_source(folder: Path, named: Callable[[str], str] = str, left: LeftOut | None = None) -> Source:
-    """List `folder`/train and `folder`/val, whose class folders must be the same.
+    """List ``folder``/train and ``folder``/val, whose class folders must be the same.
 
     Args:
         named: gives a class's name for people.
@@ -174,7 +149,7 @@ def split_source(folder: Path, named: Callable[[str], str] = str, left: LeftOut 
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
-    """Name the class folders in `folder`, sorted.
+    """Name the class folders in ``folder``, sorted.
 
     Raises:
         TransferlibError: when there are fewer than two.
@@ -186,7 +161,7 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def pictures(folder: Path, left: LeftOut | None = None) -> list[str]:
-    """List the picture files anywhere in `folder`, sorted; links to folders are followed.
+    """List the picture files anywhere in ``folder``, sorted; links to folders are followed.
 
     Args:
         left: told what is left out.
@@ -232,7 +207,7 @@ def _walk(folder: Path, left: LeftOut) -> Iterator[tuple[str, list[str]]]:
 
 
 def read_words(path: Path) -> dict[str, str]:
-    """Read WordNet's table of names, `wnid<TAB>name, another name` a line; empty where there is none."""
+    """Read WordNet's table of names, ``wnid<TAB>name, another name`` a line; empty where there is none."""
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -276,7 +251,8 @@ def _draw(name: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _fingerprint(listed: Source) -> str:
+def fingerprint(listed: Source) -> str:
+    """A hash of some pictures' names, sizes and times, and of what is left out: another one means a change."""
     digest = hashlib.sha256()
     for file in (*listed.train.files, *listed.val.files):
         digest.update(f"{file}\0{_state(file)}\0".encode("utf-8", "surrogateescape"))
@@ -290,4 +266,4 @@ def _state(file: str) -> tuple[int, int, int] | None:
         found = Path(file).stat()
     except FileNotFoundError:  # a link to nowhere: decoding will name it
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns  # the last can't be set back, as by `cp -p`
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns  # the last can't be set back, as by ``cp -p``

@@ -2,39 +2,69 @@
 
 from __future__ import annotations
 
+import csv
+from importlib.resources import files
 from pathlib import Path
 
-from ..errors import TransferlibError
-from .cache import cached, from_pictures
-from .dataset import Dataset, Listing, Source
-from .download import download, locked, unpack
-from .folders import pictures, read_words
+from transferlib.data.cache import cached, from_pictures
+from transferlib.data.checking import Check, check_pictures
+from transferlib.data.classes import Catalogue
+from transferlib.data.dataset import Dataset, Listing, Source
+from transferlib.data.download import download, locked, unpack
+from transferlib.data.folders import pictures, read_words
+from transferlib.data.provider import Provider, Size
+from transferlib.errors import TransferlibError
 
-NAME = "tiny-imagenet"
 FOLDER = "tiny-imagenet-200"
-URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
-MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 
 
-def load(root: Path, resolution: int, progress: bool) -> Dataset:
-    """Open Tiny ImageNet, downloaded and decoded first where needed; label order is that of sorted wnids."""
-    make = from_pictures(NAME, resolution, lambda: source(fetch(root, progress)), progress)
-    return cached(NAME, resolution, root / "arrays" / NAME / str(resolution), make)
+class TinyImageNet(Provider):
+    """Tiny ImageNet; its labels are in the order of sorted wnids.
 
-
-def fetch(root: Path, progress: bool, *, url: str = URL, md5: str = MD5) -> Path:
-    """Make sure that the official folder lies in `root`.
-
-    Raises:
-        TransferlibError: when the download fails, or what came is not the official archive.
+    Attributes:
+        url, md5: of the official archive.
     """
-    folder = root / FOLDER
-    with locked(folder):
-        if not folder.is_dir():
-            archive = download(url, root / f"{FOLDER}.zip", md5, progress)
-            unpack(archive, folder)
-            archive.unlink()
-    return folder
+
+    name = "tiny-imagenet"
+    description = "200 classes of ImageNet, 110,000 images of 64 px"
+    obtained = "downloaded, 237 MiB"
+    url = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+    md5 = "90528d7ca1a48142e341f4ef8d21d0de"
+
+    def size(self) -> Size:
+        """Of the original, whose labelled validation images are the test set."""
+        return Size(images=100_000, classes=200)
+
+    def load(self, root: Path, resolution: int, progress: bool, similarity: float | None = None) -> Dataset:
+        """Open it, downloaded and decoded first where needed."""
+        make = from_pictures(self.name, resolution, lambda: source(self.fetch(root, progress)), progress)
+        return cached(self.name, resolution, root / "arrays" / self.name / str(resolution), make, self.groups)
+
+    def fetch(self, root: Path, progress: bool) -> Path:
+        """Make sure that the official folder lies in ``root``.
+
+        Raises:
+            TransferlibError: when the download fails, or what came is not the official archive.
+        """
+        folder = root / FOLDER
+        with locked(folder):
+            if not folder.is_dir():
+                archive = download(self.url, root / f"{FOLDER}.zip", self.md5, progress)
+                unpack(archive, folder)
+                archive.unlink()
+        return folder
+
+    def check(self, root: Path, progress: bool) -> Check:
+        """Decode every picture, and keep none."""
+        return check_pictures(self.name, root / FOLDER, source(root / FOLDER), progress)
+
+    def catalogue(self, root: Path) -> Catalogue:
+        """From a table that comes with the package."""
+        text = files(__package__).joinpath("tiny_imagenet_classes.csv").read_text(encoding="utf-8")
+        rows = list(csv.DictReader(text.splitlines()))
+        classes = tuple(row["wnid"] for row in rows)
+        above = tuple(tuple(row["above"].split(";")) for row in rows)
+        return Catalogue(self.name, classes, tuple(row["name"] for row in rows), self.groups(classes), above)
 
 
 def source(folder: Path) -> Source:

@@ -1,6 +1,6 @@
 """The program of one decoding process: squares of pixels out of picture files.
 
-It is run by its path and imports NumPy and Pillow only, so it starts in a moment. `multiprocessing`
+It is run by its path and imports NumPy and Pillow only, so it starts in a moment. ``multiprocessing``
 would import the caller's script once more in every process, and hang one that has no main guard.
 """
 
@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -33,6 +33,14 @@ WANTED = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "JPEG2000", "BMP", "DIB", "GIF",
 FORMATS = [name for name in WANTED if name in Image.OPEN]
 
 Remarks = dict[str, str]  # what is odd about a picture, and the decoder's word on it
+
+
+class Found(TypedDict):
+    """What decoding some files found, by their places among them."""
+
+    failed: dict[int, str]  # those that could not be decoded, each with the reason
+    remarks: dict[int, Remarks]  # what is odd about others
+    spans: dict[int, tuple[int, int]]  # the values of those with more than 8 bits
 
 
 def _open(file: Path, remarks: Remarks) -> Image.Image:
@@ -188,15 +196,14 @@ def _words(error: BaseException | Warning) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int, span: tuple[int, int]) -> dict[str, Any]:
-    """Write the squares of `files` one after another into `out`, from byte `at` on.
+def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int, span: tuple[int, int]) -> Found:
+    """Write the squares of ``files`` one after another into ``out``, from byte ``at`` on.
 
     Returns:
-        By their places in `files`: ``failed``, those that could not be decoded (left black), each with the reason;
-        ``remarks``, what is odd about others; ``spans``, the values of those with more than 8 bits.
+        What was found; the squares of files that could not be decoded are left black.
     """
     squares = np.zeros((len(files), resolution, resolution, 3), np.uint8)
-    found: dict[str, Any] = {"failed": {}, "remarks": {}, "spans": {}}
+    found: Found = {"failed": {}, "remarks": {}, "spans": {}}
     for place, file in enumerate(files):
         remarks: Remarks = {}
         spans: list[tuple[int, int]] = []
@@ -219,7 +226,7 @@ def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int, span: tu
 
 
 def serve(array: str, resolution: int) -> None:
-    """Answer each line `[at, files, span]` on the standard input with one line: what `fill` found, as JSON."""
+    """Answer each line ``[at, files, span]`` on the standard input with one line: what ``fill`` found, as JSON."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the caller ends us by closing the pipe
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from transferlib.data.snapshots import changed, forget, recorded_name
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors.executor import Executor
@@ -60,8 +59,8 @@ def run_study(
     """
     keep_apart(store.folder, study.input_folders())
     chosen = execution(device, precision, compiled)
-    forget()
+    study = study.opened()
     named(executor).run(Trainer(store, chosen, report, stop=stop or Stop()), study)
-    for name in filter(changed, study.datasets()):
-        report(Note(f"{recorded_name(name)} has changed since it was read: these runs are of what it held before"))
+    for name in study.changed():
+        report(Note(f"{name} has changed since it was read: these runs are of what it held before"))
     return store.table(study.run_keys)

@@ -15,4 +15,4 @@ class Executor(Protocol):
     about: str  # for --help
 
     def run(self, trainer: Trainer, study: Study) -> None:
-        """Train every family of the study that the trainer's store lacks."""
+        """Train every family of an opened study that the trainer's store lacks."""

@@ -2,8 +2,7 @@
 
 import pytest
 
-from transferlib.data import Catalogue, catalogue, load
-from transferlib.data.catalogue import kin
+from transferlib.data import Catalogue, catalogue, kin, load
 from transferlib.errors import TransferlibError
 from transferlib.splits import make_split
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
-
-from .dataset import wordnet_groups
 
 
 @dataclass(frozen=True)
@@ -27,28 +22,6 @@ class Catalogue:
     names: tuple[str, ...]
     groups: tuple[str | None, ...]
     above: tuple[tuple[str, ...], ...]
-
-
-def catalogue(name: str, *, root: Path | None = None) -> Catalogue:
-    """List a data set's classes: Tiny ImageNet's from the package, another's by opening it.
-
-    Raises:
-        TransferlibError: where another data set is missing.
-    """
-    if name == "tiny-imagenet":
-        return _tiny_imagenet()
-    from . import load
-
-    opened = load(name, 32, root=root)
-    return Catalogue(name, opened.classes, opened.names, opened.groups, tuple(() for _ in opened.classes))
-
-
-def _tiny_imagenet() -> Catalogue:
-    text = files(__package__).joinpath("tiny_imagenet_classes.csv").read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    classes = tuple(row["wnid"] for row in rows)
-    above = tuple(tuple(row["above"].split(";")) for row in rows)
-    return Catalogue("tiny-imagenet", classes, tuple(row["name"] for row in rows), wordnet_groups(classes), above)
 
 
 def kin(listed: Catalogue, a: tuple[str, ...], b: tuple[str, ...]) -> list[tuple[str, str, str]]:
