@@ -19,7 +19,7 @@ from PIL import Image
 from transferlib.data import check, folders, load, worker
 from transferlib.data.snapshots import changed, data_version, forget, snapshot
 from transferlib.errors import TransferlibError
-from transferlib.measure import measure
+from transferlib.measuring import measure
 
 
 @pytest.fixture
