@@ -95,7 +95,7 @@ _PLAIN = (
         ),
         (1024, 512),
     ),
-    _small(  # affordable on two CPU cores: benchmarks/pilots.md
+    _small(  # affordable on two CPU cores: benchmarks/log.md
         "alexnet32-small",
         32,
         (
