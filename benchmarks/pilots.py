@@ -2,7 +2,7 @@
 
     python -m benchmarks.pilots NAME EPOCHS [field=value …]     # such as: small 6 learning_rate=0.1
 
-Trains a base on half B of ``random:0`` of Tiny ImageNet and prints a line an epoch. What they gave: pilots.md.
+Trains a base on half B of ``random:0`` of Tiny ImageNet and prints a line an epoch. What they gave: log.md.
 """
 
 from __future__ import annotations

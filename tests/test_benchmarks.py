@@ -1,6 +1,8 @@
 """The benchmarks compare like with like: the same network, the same number of images; at tiny sizes."""
 
 import dataclasses
+import datetime
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -117,3 +119,14 @@ def test_profile_prints_each_part(tiny, monkeypatch, capsys):
     profile_step.main()
     printed = capsys.readouterr().out
     assert all(part in printed for part in (*profile_step.PARTS, "train_step"))
+
+
+def test_the_log_has_a_date_a_question_and_four_facts_an_entry_oldest_first():
+    text = (Path(__file__).parents[1] / "benchmarks" / "log.md").read_text(encoding="utf-8")
+    entries = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.M | re.S))
+    dates = [datetime.date.fromisoformat(title.partition(": ")[0]) for title in entries]
+    assert dates == sorted(dates) and len(entries) == text.count("\n## ") >= 9
+    facts = ["command", "device and versions", "numbers", "conclusion"]
+    for title, body in entries.items():
+        assert "?" in title
+        assert re.findall(r"^- \*\*(.*)\*\*:", body, re.M) == facts

@@ -146,7 +146,7 @@ def test_an_output_that_can_not_be_written_is_found_before_the_training(tmp_path
 
 
 def test_a_table_is_written_and_printed_before_a_figure_that_fails(tmp_path, data, capsys, monkeypatch):
-    from transferlib.measure import Measurement, example_folders
+    from transferlib.measuring import Measurement, example_folders
 
     source, target = example_folders(tmp_path / "example")
     monkeypatch.setattr(Measurement, "figure", lambda self: (_ for _ in ()).throw(OSError(28, "No space left")))

@@ -12,7 +12,8 @@ from transferlib.cli import main
 from transferlib.data import data_root, load, lookup
 from transferlib.errors import TransferlibError
 from transferlib.executors import run_study
-from transferlib.measure import labels, measure
+from transferlib.measuring import measure
+from transferlib.measuring.running import labels
 from transferlib.paths import figure_path, keep_apart, keep_out, resolved
 from transferlib.results import own_store
 from transferlib.store import Store

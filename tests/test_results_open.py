@@ -8,20 +8,17 @@ import pytest
 import torch
 from small_studies import invented, small_study, store_of, strays, use_data_folder
 
-from transferlib import profiles, results
+from transferlib import profiles, records, results
 from transferlib.errors import TransferlibError
 from transferlib.profiles import Profile
 from transferlib.results import (
-    against_longer_bases,
     compared,
     convergence,
-    gain_from_doubling,
     in_both,
     open_results,
     own_store,
     published_store,
     recorded,
-    variant_runs,
 )
 from transferlib.stats import Estimate, contrast, minus
 from transferlib.store import Store
@@ -85,9 +82,38 @@ def test_treatments_and_parts_narrow_what_is_opened(tiny):
 
 
 def test_a_variant_is_a_part_that_not_every_profile_has(tiny):
-    assert variant_runs("tiny", "doubled")["epochs"].tolist() == [3]
-    assert variant_runs("tiny", "batch-norm").empty
-    assert "correct" in variant_runs("tiny", "batch-norm")
+    opened = open_results("tiny", treatments="base")
+    longer, lacking = opened.variant("doubled"), opened.variant("batch-norm")
+    assert longer.table["epochs"].tolist() == [3]
+    assert list(longer.curves_of("base")) == ["base"]
+    assert lacking.table.empty and list(lacking.table) == list(longer.table)
+    assert lacking.curves_of("base") == {}
+
+
+def test_a_variant_is_trained_once_where_it_is_lacking(tiny, request):
+    opened = open_results("tiny", treatments="base")
+    assert len(opened.variant("doubled").table) == 1
+    request.getfixturevalue("nothing_trains")
+    again = open_results("tiny", treatments="base")
+    assert again.variant("doubled", "base").table["top1"].tolist() == opened.variant("doubled").table["top1"].tolist()
+    assert len(opened.everything) == len(again.everything) == 2
+
+
+def test_each_record_is_read_once_whatever_is_asked_of_it(tiny, monkeypatch):
+    open_results("tiny", "random", "doubled")
+    read = []
+    monkeypatch.setattr(records, "_check", lambda record, key: read.append(key))
+    opened = open_results("tiny")
+    opened.against_longer_bases(), opened.gain_from_doubling(), opened.inventory(), opened.curves_of("base", "AnB")
+    assert sorted(read) == sorted(opened.records) and len(read) == 5
+
+
+def test_the_inventory_is_of_the_whole_store(tiny):
+    opened = open_results("tiny", treatments="base")
+    opened.variant("doubled")
+    listed = opened.inventory().set_index("epochs")
+    assert listed.loc[[2, 3], "runs"].tolist() == [1, 1]
+    assert set(listed["family"]) == {"base"} and listed["made on"].str.contains("torch").all()
 
 
 def names(table):
@@ -123,13 +149,13 @@ def test_what_is_asked_of_a_variant_is_over_the_same_pairs_with_the_change_betwe
 
 def test_longer_bases_take_the_place_of_the_short_ones_and_their_gain_is_paired(tiny):
     short, longer = (open_results("tiny", part).table for part in ("random", "doubled"))
-    mixed = against_longer_bases("tiny")
+    mixed = open_results("tiny").against_longer_bases()
     assert mixed[["treatment", "epochs"]].values.tolist() == [["base", 3], ["A1B", 2], ["A3B", 2]]
     base, long_base = (table.query("kind == 'base' and target == 'B'").iloc[0] for table in (short, longer))
     a3b = short.query("treatment == 'A3B'").iloc[0]
     (value,) = contrast(mixed, minus("AnB", "base", [3]))["value"]
     assert value == pytest.approx(100 * (a3b.top1 - long_base.top1))
-    gain = gain_from_doubling("tiny")
+    gain = open_results("tiny").gain_from_doubling()
     assert gain.mean == pytest.approx(100 * (long_base.top1 - base.top1))
     difference = 100 * (long_base.correct.astype(float) - base.correct)
     assert gain.error == pytest.approx(difference.std(ddof=1) / math.sqrt(len(difference)))
@@ -138,8 +164,8 @@ def test_longer_bases_take_the_place_of_the_short_ones_and_their_gain_is_paired(
 
 def test_without_longer_bases_nothing_is_held_against_them(tiny, monkeypatch):
     enter(monkeypatch, dataclasses.replace(profiles.PROFILES["tiny"], parts={"random": tiny.parts["random"]}))
-    assert gain_from_doubling("tiny") is None
-    assert contrast(against_longer_bases("tiny"), minus("AnB", "base", [3])).empty
+    assert open_results("tiny").gain_from_doubling() is None
+    assert contrast(open_results("tiny").against_longer_bases(), minus("AnB", "base", [3])).empty
     assert "not measured" in convergence(None)
 
 
@@ -162,13 +188,13 @@ def test_a_base_is_converged_where_twice_the_training_is_shown_to_gain_less_than
 
 def test_a_curve_is_its_runs(tiny):
     opened = open_results("tiny", treatments="base,A3B")
-    found = opened.curves("base", "AnB")
+    found = opened.curves_of("base", "AnB")
     assert list(found) == ["base", "A3B"]
     for name, curve in found.items():
         row = opened.table[(opened.table["treatment"] == name) & (opened.table["target"] == "B")].iloc[0]
         assert curve["epoch"].tolist() == [1, 2]
         assert curve["top1"].iloc[-1] == row.top1
-    assert opened.curves("base", split="random:9") == {}
+    assert opened.curves_of("base", split="random:9") == {}
     with pytest.raises(TransferlibError, match="no run 0123456789abcdef in "):
         opened.curve("0123456789abcdef")
 
@@ -279,7 +305,7 @@ def test_another_folder_can_be_named(tiny, tmp_path):
 
 
 def test_the_catalogue_and_the_splits_are_those_of_the_main_data_set():
-    opened = results.Results(profiles.profile("published"), Store("nowhere"), (), None)
+    opened = results.Results(profiles.profile("published"), Store("nowhere"), (), {})
     assert opened.catalogue.name == "tiny-imagenet"
     split = opened.split("random:0")
     assert (len(split.A), len(split.B)) == (100, 100)

@@ -14,16 +14,7 @@ import pandas as pd
 from transferlib.effects import effects, effects_table, epochs_saved
 from transferlib.plots import about
 from transferlib.prose import estimated
-from transferlib.results import (
-    Results,
-    against_longer_bases,
-    compared,
-    convergence,
-    gain_from_doubling,
-    inventory,
-    open_results,
-    variant_runs,
-)
+from transferlib.results import Results, compared, convergence, open_results
 from transferlib.stats import contrast, estimate, minus
 from transferlib.treatments import DEPTHS
 
@@ -76,7 +67,7 @@ def _bases(results: Results) -> str:
 
 
 def _controls(results: Results) -> str:
-    longer = estimated(contrast(against_longer_bases("published"), minus("AnB+", "base")))
+    longer = estimated(contrast(results.against_longer_bases(), minus("AnB+", "base")))
     sooner = estimated(epochs_saved(results.part("random"), results.curve, 0.9, "BnB+"))
     return (
         "Rows 4a and 8 compare networks that had two schedules with a base that had one. These controls tell longer "
@@ -87,7 +78,7 @@ def _controls(results: Results) -> str:
 
 def _twice(results: Results) -> str:
     asked = {words: minus(*pair) for words, pair in TWICE.items()}
-    found = compared(results.table, variant_runs("published", "doubled"), asked)
+    found = compared(results.table, results.variant("doubled").table, asked)
     rows = [
         f"{words} {row['main study']} once, {row['variant']} twice as long, change {row['change']} "
         f"(over {row['intervals over']})"
@@ -100,7 +91,7 @@ def _twice(results: Results) -> str:
 
 def results_text(results: Results) -> str:
     """The text between the README's marks."""
-    table, doubled = results.table, convergence(gain_from_doubling("published"))
+    table, doubled = results.table, convergence(results.gain_from_doubling())
     return "\n\n".join(
         [
             f"{about(table)}; {len(table)} runs, {table['seconds'].sum() / 60:.0f} minutes of one thread on "
@@ -122,7 +113,7 @@ def updated(readme: str, text: str) -> str:
 def pages() -> dict[Path, str]:
     """Both files as they should be."""
     results = open_results("published", "random", "dissimilar", "random-filters")
-    listed = inventory(results.store).set_index("dataset")
+    listed = results.inventory().set_index("dataset")
     texts = {ROOT / "README.md": results_text(results), ROOT / "book" / "results" / "README.md": markdown(listed)}
     return {path: updated(path.read_text(encoding="utf-8"), text) for path, text in texts.items()}
 

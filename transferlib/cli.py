@@ -19,7 +19,7 @@ from transferlib import data, doctor
 from transferlib.errors import TransferlibError
 from transferlib.execution import DEVICES, execution
 from transferlib.executors import EXECUTORS, run_study
-from transferlib.measure import measure
+from transferlib.measuring import measure
 from transferlib.names import printable, write_csv
 from transferlib.paths import figure_path, keep_out, resolved
 from transferlib.profiles import PROFILES, profile

@@ -67,7 +67,12 @@ class Profile:
             TransferlibError: for a part that the profile does not have, or a change that a study can't take.
         """
         changes = {name: value for name, value in changes.items() if value is not None}
-        studies = self.part(part) if part is not None else self.studies[:1] if changes else self.studies
+        if part is not None:
+            studies = self.part(part)
+        elif changes:
+            studies = self.studies[:1]
+        else:
+            studies = self.studies
         studies = tuple(dataclasses.replace(study, **changes) for study in studies)
         return studies if epochs is None else tuple(with_epochs(study, epochs) for study in studies)
 

@@ -7,16 +7,18 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from typing import NoReturn
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import stats as scipy_stats
 
 from transferlib.errors import TransferlibError
 from transferlib.names import printable
 from transferlib.train import Family, Half, Member
-from transferlib.treatments import Treatment
+from transferlib.treatments import FAMILIES, Treatment
 
 COLUMNS = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
@@ -183,6 +185,18 @@ def as_row(record: dict) -> dict:
         **{name: record[name] for name in RECORDED},
     }
     return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def as_table(records: Iterable[dict]) -> pd.DataFrame:
+    """One row per record, with the columns ``COLUMNS``, ordered by study and treatment."""
+    rows = [as_row(record) for record in records]
+    order = ["dataset", "resolution", "network", "epochs", "split", "target", "seed", "kind", "fine_tuned", "n"]
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True, key=_rank)
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """Kinds in the order of ``FAMILIES``, bases first; other columns as they are."""
+    return column.map(FAMILIES.index) if column.name == "kind" else column
 
 
 def _dataset(data: Config) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ from transferlib.executors import run_study
 from transferlib.nets import Stack, network, outline
 from transferlib.paths import resolved
 from transferlib.profiles import Profile, profile
-from transferlib.records import correct_images
+from transferlib.records import as_table, config_key, correct_images
 from transferlib.splits import Split, make_split
 from transferlib.stats import PLACE, Estimate, Weights, contrast, difference, estimate, family_names
 from transferlib.store import Store
@@ -28,6 +29,7 @@ from transferlib.study import FamilyPlan, Study
 from transferlib.treatments import parse_treatments
 
 PUBLISHED = "published"
+MAIN, DOUBLED = "random", "doubled"  # parts of a profile: its main study, and the one with twice the training
 
 
 @dataclass
@@ -38,13 +40,27 @@ class Results:
         profile: the profile that was opened.
         store: where the runs lie.
         studies: those parts of the profile that were asked for.
-        table: one row per run, as ``Store.table``, with ``correct``: which test images it gets right, bool (M,).
+        records: all finished runs of the store by their keys, each read once; variants share them.
+        on_cpu: whether to train on the CPU what wants a GPU.
     """
 
     profile: Profile
     store: Store
     studies: tuple[Study, ...]
-    table: pd.DataFrame = field(repr=False)
+    records: dict[str, dict] = field(repr=False)
+    on_cpu: bool = False
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per run, as ``Store.table``, with ``correct``: which test images it gets right, bool (M,)."""
+        rows = self.everything
+        rows = rows[rows["key"].isin(_keys(self.studies))].reset_index(drop=True)
+        return rows.assign(correct=[correct_images(self.records[key]) for key in rows["key"]])
+
+    @property
+    def everything(self) -> pd.DataFrame:
+        """One row per run of the whole store, as ``Store.table``."""
+        return as_table(self.records[key] for key in sorted(self.records))
 
     def part(self, name: str) -> pd.DataFrame:
         """The rows of one part of the profile; empty where nothing of it is finished."""
@@ -53,10 +69,94 @@ class Results:
 
     def curve(self, key: str) -> pd.DataFrame:
         """A run's learning curve: epoch, train_loss, loss (nats) and top1 (fraction), one row per epoch."""
-        record = self.store.get(key)
-        if record is None:
+        if key not in self.records:
             raise TransferlibError(f"no run {key} in {self.store.folder}")
-        return pd.DataFrame(record["curve"])
+        return pd.DataFrame(self.records[key]["curve"])
+
+    def curves_of(
+        self, *treatments: str, split: str | None = None, target: str | None = None
+    ) -> dict[str, pd.DataFrame]:
+        """The learning curves of some runs of one target by name, those that the store has; see ``curve``.
+
+        Args:
+            treatments: single runs or families, such as ``base`` or ``AnB+``.
+            split, target: the first of the first study by default.
+        """
+        wanted = parse_treatments(",".join(treatments))
+        if not self.studies:
+            return {}
+        first = self.studies[0]
+        rows = self.table[(self.table["split"] == (split or first.splits[0])) & (self.table["seed"] == first.seeds[0])]
+        rows = rows[rows["target"] == (target or first.targets[-1])]
+        keys = dict(zip(rows["treatment"], rows["key"], strict=True))
+        return {str(t): self.curve(keys[str(t)]) for t in wanted if str(t) in keys}
+
+    def variant(self, part: str, treatments: str | None = None) -> Results:
+        """The runs of a part that only some profiles have, ``doubled`` or ``batch-norm``; none where this one has not.
+
+        Args:
+            part: of the profile, trained if need be; its bases are those of the variant.
+            treatments: as for ``open_results``.
+
+        Raises:
+            TransferlibError: for a training that wants a GPU.
+        """
+        studies = _asked(self.profile, (part,), treatments) if part in self.profile.parts else ()
+        return dataclasses.replace(self, studies=studies)._trained()
+
+    def _trained(self) -> Results:
+        """Train what is lacking, but for what is published: that is what it is."""
+        lacking = _keys(self.studies) - self.records.keys()
+        if lacking and self.profile.name != PUBLISHED:
+            self._must_have_gpu()
+            for study in self.studies:
+                run_study(study, self.store)
+            found = {key: self.store.get(key) for key in lacking}
+            self.records.update({key: record for key, record in found.items() if record})
+        return self
+
+    def _must_have_gpu(self) -> None:
+        if not self.profile.wants_gpu or self.on_cpu or has_gpu():
+            return
+        asked = dataclasses.replace(self.profile, parts={"asked for": self.studies})
+        raise TransferlibError(
+            f"profile {self.profile.name} wants a GPU, and there is none: what is asked for takes about "
+            f"{profile_seconds(asked, execution()) / 60:,.0f} minutes here. "
+            "Choose PROFILE = 'published' or 'smoke', or give open_results on_cpu=True to train all the same"
+        )
+
+    def against_longer_bases(self) -> pd.DataFrame:
+        """The main study's runs with each base replaced by the one that was trained twice as long.
+
+        That base has seen as many batches as an ``AnB+`` and its source together. A pair whose long base was not run
+        has none.
+        """
+        runs = self.variant(MAIN).table
+        return pd.concat([self._longer_bases(runs), runs[runs["kind"] != "base"]], ignore_index=True)
+
+    def gain_from_doubling(self) -> Estimate | None:
+        """What training a base twice as long gains it, the mean over pairs; None where that was not run."""
+        short = self.variant(MAIN, "base").table
+        longer = self._longer_bases(short).assign(kind="longer")  # a family of its own beside the base
+        pairs = contrast(pd.concat([short, longer]), {("longer", 0): 1.0, ("base", 0): -1.0})
+        return estimate(pairs) if len(pairs) else None
+
+    def _longer_bases(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The bases of the part ``doubled``, each entered under the recipe of its pair's runs to be held against."""
+        longer = self.variant(DOUBLED, "base").table.drop(columns="recipe")
+        return longer.merge(runs[[*PLACE, "recipe"]].drop_duplicates())
+
+    def inventory(self) -> pd.DataFrame:
+        """What is in the store: a row for each family with its runs, minutes, and what they were made on."""
+        table = self.everything
+        counts = table["images_per_class"].map(lambda count: "all" if pd.isna(count) else f"{count:.0f}")
+        made = [self.records[key] for key in table["key"]]
+        made = [f"{r['device']}, {r['execution']}, torch {r['versions']['torch']}" for r in made]
+        table = table.assign(family=family_names(table), minutes=table["seconds"] / 60, per_class=counts, made=made)
+        rows = table.groupby(["dataset", "network", "epochs", "per_class", "split", "target", "family"], sort=False)
+        words = rows["made"].agg(lambda said: "; ".join(sorted(set(said))))
+        found = {"runs": rows.size(), "minutes": rows["minutes"].sum().round(1), "made on": words}
+        return pd.DataFrame(found).reset_index()
 
     def base(self, half: str, split: str = "random:0") -> Stack:
         """The trained base of a half, in float32 on the CPU, for looking into; on a profile's main network.
@@ -81,20 +181,6 @@ class Results:
     def split(self, spec: str) -> Split:
         """A split of the classes of the profile's main data set."""
         return make_split(self.catalogue, spec)
-
-    def curves(self, *treatments: str, split: str | None = None, target: str | None = None) -> dict[str, pd.DataFrame]:
-        """The learning curves of some runs of one target by name, those that the store has; see ``curve``.
-
-        Args:
-            treatments: single runs or families, such as ``base`` or ``AnB+``.
-            split, target: the first of the first study by default.
-        """
-        wanted = parse_treatments(",".join(treatments))
-        first = self.studies[0]
-        rows = self.table[(self.table["split"] == (split or first.splits[0])) & (self.table["seed"] == first.seeds[0])]
-        rows = rows[rows["target"] == (target or first.targets[-1])]
-        keys = dict(zip(rows["treatment"], rows["key"], strict=False))
-        return {str(t): self.curve(keys[str(t)]) for t in wanted if str(t) in keys}
 
     @property
     def made_on(self) -> str:
@@ -122,34 +208,30 @@ def open_results(
         TransferlibError: for an unknown profile or part, a missing store, or a training that wants a GPU.
     """
     chosen = profile(name).opened()
-    studies = tuple(study for part in parts or ("random",) for study in chosen.part(part))
-    if treatments:
-        wanted = parse_treatments(treatments)
-        kept = [(study, tuple(t for t in study.treatments if t in wanted)) for study in studies]
-        studies = tuple(dataclasses.replace(study, treatments=some) for study, some in kept if some)
-    place = Store(store or (published_store() if name == PUBLISHED else own_store(name)))
-    if name != PUBLISHED:
-        _train(chosen, studies, place, on_cpu)
-    return Results(chosen, place, studies, _table(place, studies))
+    studies = _asked(chosen, parts or (MAIN,), treatments)
+    place = Store(store or _store_of(name))
+    return Results(chosen, place, studies, _all_runs(place, name), on_cpu)._trained()
 
 
-def _train(chosen: Profile, studies: tuple[Study, ...], store: Store, on_cpu: bool) -> None:
-    lacking = [key for key in _keys(studies) if store.get(key) is None]
-    if lacking and chosen.wants_gpu and not (on_cpu or has_gpu()):
-        minutes = profile_seconds(dataclasses.replace(chosen, parts={"asked for": studies}), execution()) / 60
-        raise TransferlibError(
-            f"profile {chosen.name} wants a GPU, and there is none: what is asked for takes about {minutes:,.0f} "
-            "minutes here. "
-            "Choose PROFILE = 'published' or 'smoke', or give open_results on_cpu=True to train all the same"
-        )
-    for study in studies if lacking else ():
-        run_study(study, store)
+def _asked(chosen: Profile, parts: Sequence[str], treatments: str | None) -> tuple[Study, ...]:
+    """The studies of some parts, with those of their treatments that are asked for."""
+    studies = tuple(study for part in parts for study in chosen.part(part))
+    if not treatments:
+        return studies
+    wanted = parse_treatments(treatments)
+    kept = [(study, tuple(t for t in study.treatments if t in wanted)) for study in studies]
+    return tuple(dataclasses.replace(study, treatments=some) for study, some in kept if some)
 
 
-def _table(store: Store, studies: tuple[Study, ...]) -> pd.DataFrame:
-    table = store.table()
-    table = table[table["key"].isin(_keys(studies))].reset_index(drop=True)
-    return table.assign(correct=[correct_images(store.get(key)) for key in table["key"]])
+def _all_runs(store: Store, name: str) -> dict[str, dict]:
+    """All finished runs of a profile's store by their keys; only what is published must be there already."""
+    if name != PUBLISHED and not (store.folder / "runs").is_dir():
+        return {}
+    return {config_key(record["config"]): record for record in store.records()}
+
+
+def _store_of(name: str) -> Path:
+    return published_store() if name == PUBLISHED else own_store(name)
 
 
 def own_store(name: str) -> Path:
@@ -175,19 +257,6 @@ def published_store() -> Path:
     return found
 
 
-def inventory(store: Store) -> pd.DataFrame:
-    """What is in a store: a row for each family with its runs, minutes, and what they were made on."""
-    table = store.table()
-    counts = table["images_per_class"].map(lambda count: "all" if pd.isna(count) else f"{count:.0f}")
-    made = [store.get(key) for key in table["key"]]
-    made = [f"{r['device']}, {r['execution']}, torch {r['versions']['torch']}" for r in made]
-    table = table.assign(family=family_names(table), minutes=table["seconds"] / 60, per_class=counts, made=made)
-    rows = table.groupby(["dataset", "network", "epochs", "per_class", "split", "target", "family"], sort=False)
-    words = rows["made"].agg(lambda said: "; ".join(sorted(set(said))))
-    found = {"runs": rows.size(), "minutes": rows["minutes"].sum().round(1), "made on": words}
-    return pd.DataFrame(found).reset_index()
-
-
 def recorded(name: str) -> dict:
     """A measurement that ships with the published runs, ``speed`` or ``layers``: made once, with what it took.
 
@@ -204,19 +273,6 @@ def recorded(name: str) -> dict:
     if not path.exists():
         raise TransferlibError(f"no measurement {name} in {path.parent}: make it as benchmarks/README.md says")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def variant_runs(name: str, part: str, treatments: str | None = None) -> pd.DataFrame:
-    """The runs of a part that only some profiles have, ``doubled`` or ``batch-norm``; empty where this one has not.
-
-    Args:
-        name: of the profile.
-        part: of it; its bases are those of the variant.
-        treatments: as for ``open_results``.
-    """
-    if part in profile(name).parts:
-        return open_results(name, part, treatments=treatments).table
-    return open_results(name, treatments="base").table.iloc[:0]
 
 
 def in_both(runs: pd.DataFrame, variant: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -248,37 +304,6 @@ def compared(runs: pd.DataFrame, variant: pd.DataFrame, asked: Mapping[str, Weig
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def against_longer_bases(name: str) -> pd.DataFrame:
-    """A profile's main runs with each base replaced by the one that was trained twice as long.
-
-    That base has seen as many batches as an ``AnB+`` and its source together. A pair whose long base was not run has
-    none.
-
-    Args:
-        name: of the profile; its part ``doubled`` has the long bases.
-    """
-    runs = open_results(name).table
-    return pd.concat([_longer_bases(name, runs), runs[runs["kind"] != "base"]], ignore_index=True)
-
-
-def _longer_bases(name: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The bases of the part ``doubled``, each entered under the recipe of its pair's main runs to be held against."""
-    longer = variant_runs(name, "doubled", "base").drop(columns="recipe")
-    return longer.merge(runs[[*PLACE, "recipe"]].drop_duplicates())
-
-
-def gain_from_doubling(name: str) -> Estimate | None:
-    """What training a base twice as long gains it, the mean over pairs; None where that was not run.
-
-    Args:
-        name: of the profile; its part ``doubled`` has the long bases.
-    """
-    short = open_results(name, treatments="base").table
-    longer = _longer_bases(name, short).assign(kind="longer")  # a family of its own beside the base
-    pairs = contrast(pd.concat([short, longer]), {("longer", 0): 1.0, ("base", 0): -1.0})
-    return estimate(pairs) if len(pairs) else None
-
-
 def convergence(gain: Estimate | None) -> str:
     """The book's rule in words: a base is converged when training it twice as long gains less than a point.
 
@@ -287,5 +312,9 @@ def convergence(gain: Estimate | None) -> str:
     if gain is None:
         return "what twice the training would gain was not measured here, so convergence is not shown"
     low, high = gain.interval(0.90)
-    verdict = "converged" if high < 1 else "not converged" if low > 1 else "whether they have converged cannot be told"
+    verdict = "whether they have converged cannot be told"
+    if high < 1:
+        verdict = "converged"
+    elif low > 1:
+        verdict = "not converged"
     return f"twice the training gains a base {gain} points (over {gain.behind}): {verdict}, by our rule of one point"

@@ -32,8 +32,7 @@ from transferlib.errors import TransferlibError
 from transferlib.names import printable
 from transferlib.paths import resolved
 from transferlib.progress import say
-from transferlib.records import COLUMNS, as_json, as_row, canonical, config_key, from_json
-from transferlib.treatments import FAMILIES
+from transferlib.records import as_json, as_table, canonical, config_key, from_json
 
 Kind = Literal["runs", "weights", "shipped", "checkpoints"]
 ENDINGS = {"runs": ".json", "weights": ".safetensors", "shipped": ".safetensors", "checkpoints": ".safetensors"}
@@ -174,10 +173,8 @@ class Store:
             return None
 
     def table(self, keys: Container[str] | None = None) -> pd.DataFrame:
-        """One row per finished run, all or some, with the columns ``COLUMNS``, ordered by study and treatment."""
-        rows = [as_row(record) for record in self.records(keys)]
-        order = ["dataset", "resolution", "network", "epochs", "split", "target", "seed", "kind", "fine_tuned", "n"]
-        return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True, key=_rank)
+        """One row per finished run, all or some, ordered by study and treatment; see ``records.as_table``."""
+        return as_table(self.records(keys))
 
     # tensors
 
@@ -376,8 +373,3 @@ def check_like(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Non
         if found.shape != tensor.shape or found.dtype != tensor.dtype:
             is_, not_ = (f"{t.dtype} {tuple(t.shape)}" for t in (found, tensor))
             raise ValueError(f"its tensor {name} is {is_}, not {not_}")
-
-
-def _rank(column: pd.Series) -> pd.Series:
-    """Kinds in the order of ``FAMILIES``, bases first; other columns as they are."""
-    return column.map(FAMILIES.index) if column.name == "kind" else column

@@ -18,7 +18,7 @@ from PIL import Image
 
 from transferlib.data import check, folders, load, own, snapshot, worker
 from transferlib.errors import TransferlibError
-from transferlib.measure import measure
+from transferlib.measuring import measure
 from transferlib.trainer import Progress
 
 

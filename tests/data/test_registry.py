@@ -28,10 +28,10 @@ from transferlib.data import (
     snapshot,
 )
 from transferlib.errors import TransferlibError
-from transferlib.measure import measure
+from transferlib.executors import run_study
+from transferlib.measuring import measure
 from transferlib.splits import make_split
 from transferlib.store import Store
-from transferlib.study import run_study
 
 PUBLISHED = [name for name in DATASETS if not name.startswith("folder:")]
 

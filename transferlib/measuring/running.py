@@ -1,0 +1,156 @@
+"""Measure: train what the experiment on a source and a target needs, as far as the store lacks it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from transferlib.data import FOLDER, Dataset, Snapshot, input_folders, load, lookup, snapshot
+from transferlib.errors import TransferlibError
+from transferlib.execution import execution
+from transferlib.executors import named as executor
+from transferlib.measuring import checks
+from transferlib.measuring.advice import BASE, COPIES
+from transferlib.measuring.report import Measurement, described
+from transferlib.names import printable
+from transferlib.nets import network
+from transferlib.paths import keep_apart
+from transferlib.records import as_table, config_key, correct_images
+from transferlib.store import Store
+from transferlib.study import Study
+from transferlib.train import Recipe
+from transferlib.trainer import Note, Reporter, Stop, Trainer, silent
+
+MANY = 10_000  # pictures: from here on the larger network is trained, and a target as large once only by default
+SEEN = 40_000  # pictures that a training sees, if that is neither too few nor too many epochs
+EPOCHS = (20, 100)
+
+
+def measure(
+    source: str,
+    target: str,
+    store: Store | str | Path,
+    *,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    device: str | None = None,
+    report: Reporter = silent,
+    stop: Stop | None = None,
+) -> Measurement:
+    """Train base, AnB and AnB+ on the target, with layers from the source, as far as the store lacks them.
+
+    Args:
+        source, target: data sets as ``transferlib.data.load`` names them, such as ``folder:PATH``.
+        store: where the runs lie; a measurement that was stopped goes on from there.
+        seeds: how often everything is trained; by default 3 times, once where the data sets are large.
+        epochs: length of every training; by default it depends on how many pictures there are.
+        device: as for ``run_study``.
+        report: told the progress, and notes, as for ``run_study``.
+        stop: set it and training stops after the step, with a checkpoint.
+
+    Raises:
+        TransferlibError: for data that can't be measured, in one line.
+        Stopped: after ``stop`` was set.
+    """
+    source, target = lookup(source).name, lookup(target).name
+    checks.must_differ(source, target)
+    if seeds is not None and seeds < 1:
+        raise TransferlibError(f"expected at least 1 seed, got {seeds}")
+    store = store if isinstance(store, Store) else Store(store)
+    inputs = input_folders(source, target)
+    keep_apart(store.folder, inputs)
+    chosen = execution(device)
+    snapshots, opened = zip(*(_open(name) for name in (source, target)), strict=True)
+    called = labels(source, target)
+    study = study_of((source, target), [len(data.train.labels) for data in opened], seeds, epochs)
+    study = _as_opened(study, *snapshots)
+    before = _said(report, [*checks.findings(called, opened), *checks.overlap(*opened), *checks.few_tests(opened[1])])
+    trainer = Trainer(store, chosen, report, stop=stop or Stop())
+    runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
+    after = _said(report, [*checks.know_nothing(runs), *_changed(study)])
+    return Measurement(runs, longer, described(called, opened, study), (*before, *after), tuple(inputs))
+
+
+def _said(report: Reporter, notes: list[str]) -> list[str]:
+    notes = [printable(note) for note in notes]
+    for note in notes:
+        report(Note(note))
+    return notes
+
+
+def _open(name: str) -> tuple[Snapshot, Dataset]:
+    """Open a data set at the networks' resolution, once; what is odd about it is among its findings."""
+    resolution = network("alexnet32-tiny").resolution
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        taken = snapshot(name, resolution)
+        return taken, taken.dataset or load(name, resolution)
+
+
+def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
+    """A study of a source and a target that have been opened already."""
+    return dataclasses.replace(study, snapshot=target, source=dataclasses.replace(study.source, snapshot=source))
+
+
+def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
+    executor("serial").run(trainer, study)
+    records = trainer.store.records(study.run_keys)
+    correct, table = {config_key(record["config"]): correct_images(record) for record in records}, as_table(records)
+    return table.assign(correct=[correct[key] for key in table["key"]])
+
+
+def _changed(study: Study) -> list[str]:
+    """Notes of folders that have changed since they were read."""
+    return [
+        f"{name} has changed since it was read: what is measured is what it held before" for name in study.changed()
+    ]
+
+
+def labels(source: str, target: str) -> tuple[str, str]:
+    """What the two data sets are called: their own names, and as much of their paths as tells them apart."""
+    names = [
+        [*Path(name.removeprefix(FOLDER)).parts] if name.startswith(FOLDER) else [name] for name in (source, target)
+    ]
+    parts = 1
+    while names[0][-parts:] == names[1][-parts:]:
+        parts += 1
+    said = ["/".join(name[-parts:]) for name in names]
+    folders = [FOLDER * name.startswith(FOLDER) for name in (source, target)]
+    first, second = (printable(folder + name) for folder, name in zip(folders, said, strict=True))
+    return first, second
+
+
+def study_of(names: tuple[str, str], images: Sequence[int], seeds: int | None, epochs: int | None) -> Study:
+    """The study of a source and a target with so many training pictures; it depends on nothing else."""
+    large = max(images) > MANY
+    net = "alexnet32-small" if large else "alexnet32-tiny"
+    source, target = (
+        Study(name, network(net).resolution, net, (f"whole:{half}",), (half,), treatments, recipe_for(count, epochs))
+        for name, half, treatments, count in zip(names, "AB", ((BASE,), (BASE, *COPIES)), images, strict=True)
+    )
+    count = (1 if images[1] > MANY else 3) if seeds is None else seeds
+    return dataclasses.replace(target, source=source, seeds=tuple(range(count)))
+
+
+def twice_as_long(study: Study) -> Study:
+    """The study's base alone, trained for twice as many epochs."""
+    recipe = dataclasses.replace(study.recipe, epochs=2 * study.recipe.epochs)
+    return dataclasses.replace(study, recipe=recipe, treatments=(BASE,), source=None)
+
+
+def recipe_for(images: int, epochs: int | None = None) -> Recipe:
+    """The recipe of a training on so many pictures: the fewer they are, the more epochs and the smaller the batches."""
+    batch = min(128, max(16, images // 16))
+    by_size = min(max(round(SEEN / images), EPOCHS[0]), EPOCHS[1])
+    return Recipe(
+        epochs=by_size if epochs is None else epochs,
+        batch_size=batch,
+        learning_rate=round(0.05 * math.sqrt(batch / 128), 4),
+        dropout=0.1,
+        crop_padding=2,
+    )

@@ -1,0 +1,82 @@
+"""How often each treatment is right on the target's test pictures, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from transferlib.errors import TransferlibError
+from transferlib.stats import Estimate
+from transferlib.treatments import Treatment
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Which test images of the target each treatment's runs get right, and what that says of other images and seeds.
+
+    The error of a mean has two parts. That of the test images: the variance over images of what a treatment gets on
+    average over its seeds; two made-up images, one at each extreme, keep few images that agree from looking like
+    certainty (as in Bonett and Price's interval). That of training: the variance between a treatment's seeds, beyond
+    what the images explain; as a few seeds tell little of it, it is never taken to be less than the mean variance of
+    all treatments, whose degrees of freedom it gets (as an analysis of variance pools them; where the base's noise is
+    three times the others', three seeds' 95 % intervals hold in 90 % of trials). One seed tells nothing of it: then
+    the error is over the test images only.
+
+    Attributes:
+        right: of each treatment, float (seeds, M), 100 or 0; runs that diverged are left out.
+    """
+
+    right: dict[Treatment, np.ndarray]
+
+    @classmethod
+    def of(cls, runs: pd.DataFrame) -> Scores:
+        """Those of a table's runs on target B."""
+        sound = runs[(runs["target"] == "B") & (runs["status"] != "diverged")]
+        named = sound.sort_values("seed").groupby("treatment")["correct"]
+        return cls({Treatment.parse(name): 100.0 * np.stack(list(rows)) for name, rows in named})
+
+    @cached_property
+    def spread(self) -> dict[Treatment, float]:
+        """The variance between the seeds of each treatment that has several, in points squared."""
+        return {t: _between_seeds(right) for t, right in self.right.items() if len(right) > 1}
+
+    def accuracy(self, treatment: Treatment) -> Estimate:
+        """A treatment's top-1 accuracy, in percent."""
+        return self._estimate(self._of(treatment).mean(0), (0.0, 100.0), [treatment])
+
+    def difference(self, first: Treatment, second: Treatment) -> Estimate:
+        """One treatment's accuracy minus another's, on the same test images, in points."""
+        by_image = self._of(first).mean(0) - self._of(second).mean(0)
+        return self._estimate(by_image, (-100.0, 100.0), [first, second])
+
+    def _of(self, treatment: Treatment) -> np.ndarray:
+        if treatment not in self.right:
+            raise TransferlibError(f"{treatment} diverged in every seed: try another number of --epochs")
+        return self.right[treatment]
+
+    def _estimate(self, by_image: np.ndarray, extremes: tuple[float, float], parts: Sequence[Treatment]) -> Estimate:
+        count, seeds = len(by_image) + 2, min(len(self.right[t]) for t in parts)
+        of_images = float(np.append(by_image, extremes).var(ddof=1)) / count
+        of_training = sum(self._training(t) / len(self.right[t]) for t in parts)
+        freedom = sum(len(self.right[t]) - 1 for t in self.spread)
+        total = of_images + of_training
+        welch = total**2 / (of_images**2 / (count - 1) + (of_training**2 / freedom if freedom else 0.0))
+        over = "test images and seeds" if self.spread else "test images"
+        return Estimate(float(by_image.mean()), math.sqrt(total), welch, seeds, over)
+
+    def _training(self, treatment: Treatment) -> float:
+        pooled = np.mean(list(self.spread.values())) if self.spread else 0.0
+        return max(self.spread.get(treatment, 0.0), pooled, 0.0)
+
+
+def _between_seeds(right: np.ndarray) -> float:
+    """The variance of accuracies (seeds, M) between seeds, less that of which image happens to be right when."""
+    seeds, images = right.shape
+    rest = right - right.mean(1, keepdims=True) - right.mean(0) + right.mean()
+    by_chance = (rest**2).sum() / (seeds - 1) / max(images - 1, 1) / images
+    return float(right.mean(1).var(ddof=1) - by_chance)

@@ -1,0 +1,122 @@
+"""A decision in English."""
+
+from __future__ import annotations
+
+from transferlib.measuring.advice import BASE, COPIES, LEVEL, TOLERATED, Advice
+from transferlib.nets import LAYERS
+from transferlib.stats import Estimate
+from transferlib.treatments import Treatment
+
+
+def recommendation(advice: Advice) -> str:
+    """What to do with the source's layers, with the measured differences and their intervals."""
+    chosen, best = advice.treatment, advice.best
+    if chosen is None or best is None:
+        return _nothing(advice)
+    words = {"helps": _helps, "harms": _harms, "cannot tell": _cannot_tell}[advice.verdict]
+    return words(advice, chosen, best)
+
+
+def _helps(advice: Advice, chosen: Treatment, best: Treatment) -> str:
+    alone = "Copying seems to help, by one training each (three would tell more)"
+    helps = "Copying helps" if advice.repeated else alone
+    effect = f"{_points(advice.effects[chosen])} {_brackets(advice)}"
+    first = f"{helps}: {action(chosen)}. {_compared(advice, chosen)}: {effect}."
+    return f"{first}{_why_not_best(advice, chosen, best)}{_too_deep(advice)}{_still_ahead(advice, chosen)}"
+
+
+def _harms(advice: Advice, chosen: Treatment, best: Treatment) -> str:
+    least = max(advice.effects, key=lambda t: advice.effects[t].mean, default=None)
+    if least is None:
+        return "Copying harms: train from scratch. No network with copied layers did better than guessing."
+    return (
+        f"Copying harms: {action(chosen)}. Even {least}, the best with copied layers, is "
+        f"{_points(advice.effects[least])} from it {_brackets(advice)}."
+    )
+
+
+def _cannot_tell(advice: Advice, chosen: Treatment, best: Treatment) -> str:
+    shown = chosen if chosen != BASE else max(advice.effects, key=lambda t: advice.effects[t].mean)
+    low, high = advice.effects[shown].interval(LEVEL)
+    what = f"{_compared(advice, shown)}: {_points(advice.effects[shown])}, an interval that contains 0"
+    lost = f"lose less than {TOLERATED:.0f} point against training from scratch"
+    why = f"of what is shown to {lost}, this is the cheapest."
+    if chosen == best == BASE:
+        why = f"nothing with copied layers is shown to {lost}."
+    why += _why_not_best(advice, chosen, best)
+    return (
+        f"The data cannot tell whether copying helps: {what} {_brackets(advice)}. "
+        f"{_sentence(action(chosen))}: {why}{_too_deep(advice)} A difference must be above about "
+        f"{min((high - low) / 2, 100):.0f} points to be told here; more test pictures and more seeds narrow that."
+    )
+
+
+def _nothing(advice: Advice) -> str:
+    return (
+        "No recommendation: no network, from scratch or with copied layers, did better than guessing on the "
+        f"{advice.tests} test pictures. Give the target more pictures or the training more --epochs, and look whether "
+        "the folders' names fit their pictures."
+    )
+
+
+def action(treatment: Treatment) -> str:
+    """What a treatment asks one to do, in words.
+
+    >>> action(Treatment.parse("A3B"))
+    'copy layers 1 to 3 from the source, freeze them, and train layers 4 to 8 on the target'
+    """
+    n = treatment.n
+    if treatment == BASE:
+        return f"train all {LAYERS} layers from scratch on the target"
+    copied, them = ("layer 1", "it") if n == 1 else (f"layers 1 to {n}", "them")
+    if treatment.fine_tuned:
+        return f"copy {copied} from the source, start the rest anew, and train all {LAYERS} layers on the target"
+    rest = f"layers {n + 1} to {LAYERS}" if n + 1 < LAYERS else f"layer {LAYERS}"
+    return f"copy {copied} from the source, freeze {them}, and train {rest} on the target"
+
+
+def _compared(advice: Advice, treatment: Treatment) -> str:
+    its, base = (f"{advice.accuracies[t].mean:.1f} %" for t in (treatment, BASE))
+    return f"{treatment} gets {its} of the test pictures right, training from scratch {base}"
+
+
+def _why_not_best(advice: Advice, chosen: Treatment, best: Treatment) -> str:
+    if chosen == best:
+        return ""
+    less = "needs no source" if chosen == BASE else f"trains only {LAYERS - chosen.frozen} of {LAYERS} layers"
+    gap = f"{advice.accuracies[best].mean:.1f} %, is ahead by less than one standard error"
+    name = "The base" if best == BASE else best
+    return f" {name}, the most accurate with {gap}, and {chosen} {less}."
+
+
+def _still_ahead(advice: Advice, chosen: Treatment) -> str:
+    """Whether the rival explanation, that copying merely saves training, is ruled out."""
+    if advice.longer is None:
+        return ""
+    effect = advice.longer.effect
+    first = f" Trained twice as long from scratch, it is {advice.longer.accuracy.mean:.1f} %"
+    if effect.interval(LEVEL)[0] > 0:
+        return f"{first}; {chosen} is still ahead: {_points(effect)}."
+    return f"{first}, and {chosen} is not surely ahead of that: {_points(effect)}; longer training is the alternative."
+
+
+def _too_deep(advice: Advice) -> str:
+    """A warning of the frozen layers that do worse than training from scratch."""
+    worse = {t: effect for t, effect in advice.effects.items() if t.frozen and effect.interval(LEVEL)[1] < 0}
+    listed = ", ".join(f"{t} {_points(effect)}" for t, effect in worse.items())
+    return f" Do not freeze this much: {listed}." if worse else ""
+
+
+def _brackets(advice: Advice) -> str:
+    once = "over other test images, but of one training each"
+    seen = "over other test images and seeds" if advice.repeated else once
+    return f"(in brackets, intervals for all {len(COPIES)} comparisons at once, 95 %, {seen})"
+
+
+def _points(effect: Estimate) -> str:
+    low, high = effect.interval(LEVEL)
+    return f"{effect.mean:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
