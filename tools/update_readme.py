@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from transferlib.effects import effects, effects_table, epochs_saved
-from transferlib.plots import about
+from transferlib.figures import about
 from transferlib.prose import estimated
 from transferlib.results import (
     Results,
