@@ -74,10 +74,20 @@ def test_the_command_line_loads_no_plotting_and_a_notebooks_backend_does_not_sto
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("room", "knows_nothing_of"),
+    [("attribution", ("figures", "widgets", "matplotlib")), ("figures", ("widgets",))],
+)
+def test_what_a_layer_sees_is_numbers_and_figures_know_no_explorers(room, knows_nothing_of):
+    for path in (Path(transferlib.__file__).parent / room).glob("*.py"):
+        imported = re.findall(r"^ *(?:from|import) (?:transferlib\.)?(\w+)", path.read_text(encoding="utf-8"), re.M)
+        assert not set(imported) & set(knows_nothing_of), path
+
+
 @pytest.mark.parametrize("name", ["pyarrow", "matplotlib"])
 def test_a_missing_package_is_one_line(tmp_path, monkeypatch, capsys, name):
     store_of(tmp_path, invented("base", 0.5), invented("A3B", 0.4))
-    for module in [m for m in sys.modules if m.split(".")[0] == name or m == "transferlib.plots"]:
+    for module in [m for m in sys.modules if m.split(".")[0] == name or m.startswith("transferlib.figures")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
     what = ["plot", "--figure", "2", "--out", str(tmp_path / "f.svg")]

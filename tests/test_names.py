@@ -12,8 +12,8 @@ import pytest
 from small_studies import invented, store_of
 
 from transferlib.cli import main
+from transferlib.figures import figure_2, figure_measured, rendered
 from transferlib.names import printable, write_csv
-from transferlib.plots import _rendered, figure_2, figure_measured
 
 ODD = [
     "prices_$1_to_$5",
@@ -38,8 +38,8 @@ def test_a_store_with_an_odd_name_is_read_drawn_and_written(tmp_path, capsys, na
     assert set(store.table()["dataset"]) == {f"folder:{printable(name)}@012345"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        svg = _rendered(figure_2(store.table()), "svg")
-        _rendered(figure_2(store.table()), "png")
+        svg = rendered(figure_2(store.table()), "svg")
+        rendered(figure_2(store.table()), "png")
     ElementTree.fromstring(svg)
     arguments = ["--store", str(tmp_path / "s")]
     assert main(["results", *arguments, "--csv", str(tmp_path / "t.csv")]) == 0
@@ -59,7 +59,7 @@ def test_the_title_of_a_measurement_is_text(name):
     table = pd.DataFrame([{"family": family, "n": n, **level} for family, n in rows])
     title = f"target  folder:{printable(name)}"
     figure = figure_measured(table, title)
-    _rendered(figure, "png")
+    rendered(figure, "png")
     assert figure.get_suptitle() == title
 
 

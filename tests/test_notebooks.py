@@ -55,7 +55,7 @@ def good():
         markdown("# What is asked?\n\nProse."),
         code(SETUP, tags=["setup", "hide-input"]),
         code('PROFILE = "published"', tags=["parameters"]),
-        code("from transferlib.plots import show"),
+        code("from transferlib.figures import show"),
         code("show(figure)", mystnb=json.loads(json.dumps(FIGURE))),
         markdown("\n\n".join([exercise("ex-1"), exercise("ex-2"), exercise("ex-3", "*To run.* Do it.")])),
         code("1 + 1"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from transferlib.data import Dataset, Images
 from transferlib.data.shapes import similarity_halves
 from transferlib.errors import TransferlibError
-from transferlib.splits import Split, make_split, other, similarity_of
+from transferlib.splits import DIAL, DISSIMILAR, RANDOM, WHOLE, Split, make_split, of_kind, other, similarity_of
 
 
 def dataset(groups, name="pictures"):
@@ -65,6 +66,16 @@ def test_similarity_has_the_halves_of_shapes_and_names_the_dial():
     assert similarity_halves() == (split.A, split.B) and split.spec == "similarity:0.25"
     assert similarity_of("similarity:0.25") == 0.25
     assert similarity_of("random:0") is None
+
+
+def test_the_runs_of_a_kind_are_found_by_how_their_splits_names_begin():
+    splits = ["random:0", "natural-manmade", "random:11", "natural-manmade:0", "similarity:0.5", "whole", "whole:A"]
+    table = pd.DataFrame({"split": splits}, index=range(10, 17))
+    found = {kind: of_kind(table, kind).index.tolist() for kind in (RANDOM, DISSIMILAR, DIAL, WHOLE)}
+    assert found == {RANDOM: [10, 12], DISSIMILAR: [11, 13], DIAL: [14], WHOLE: [15, 16]}
+    assert of_kind(table, DIAL, RANDOM).index.tolist() == [10, 12, 14]
+    empty = of_kind(table.iloc[:0], RANDOM)
+    assert empty.empty and list(empty.columns) == ["split"]
 
 
 @pytest.mark.parametrize("spec", ["random", "random:", "random:x", "odd", "", "similarity", "similarity:x",

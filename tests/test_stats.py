@@ -16,6 +16,7 @@ from transferlib.stats import (
     Estimate,
     bootstrap_over_images,
     by_split,
+    comparable,
     contrast,
     curves,
     decomposition,
@@ -27,6 +28,7 @@ from transferlib.stats import (
     noise_of_training,
     plus,
     slope,
+    with_differences,
 )
 from transferlib.treatments import DEPTHS, Treatment, parse_treatments
 
@@ -388,3 +390,49 @@ def test_the_noise_of_training_is_the_scatter_between_seeds(tmp_path):
     assert found["between"] == pytest.approx(np.std([0, 5, 10], ddof=1))
     assert found["images"] == pytest.approx(np.sqrt(np.mean(np.square(errors))))
     assert noise_of_training(pd.concat(rows[:2], ignore_index=True)) is None
+
+
+# --- differences ---
+
+
+def test_differences_are_to_the_base_of_the_same_target_split_seed_length_and_number_of_images(tmp_path):
+    records = []
+    worlds = [
+        {},
+        {"target": "A"},
+        {"split": "random:1"},
+        {"seed": 1},
+        {"epochs": 9},
+        {"images_per_class": 7},
+    ]
+    for i, world in enumerate(worlds):
+        records += [invented("base", 0.5 + 0.01 * i, **world), invented("A3B", 0.3 + 0.02 * i, **world)]
+    found = with_differences(store_of(tmp_path, *records).table())
+    transfer = found[found["kind"] == "AnB"].sort_values("top1")
+    assert transfer["base_top1"].tolist() == pytest.approx([0.5 + 0.01 * i for i in range(6)])
+    assert transfer["difference"].tolist() == pytest.approx([-20 + i for i in range(6)])
+    assert found.loc[found["kind"] == "base", "difference"].tolist() == [0.0] * 6
+
+
+def test_runs_without_a_sound_base_and_diverged_runs_have_no_difference(tmp_path):
+    records = [
+        invented("base", 0.5, status="diverged"),
+        invented("A3B", 0.4),
+        invented("base", 0.5, target="A"),
+        invented("A3B", 0.4, target="A", status="diverged"),
+        invented("A4B", 0.4, target="A"),
+    ]
+    found = with_differences(store_of(tmp_path, *records).table())
+    assert sorted(zip(found["target"], found["treatment"], strict=True)) == [("A", "A4B"), ("A", "base")]
+
+
+OTHERS = [{"epochs": 9}, {"images_per_class": 7}, {"network": "alexnet32"}, {"resolution": 40}]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=str)
+def test_the_larger_group_is_comparable(tmp_path, other):
+    many = [invented(f"A{n}B", 0.3) for n in (1, 2, 3)]
+    few = [invented(f"A{n}B", 0.4, **other) for n in (1, 2)]
+    assert comparable(store_of(tmp_path / "a", *many, *few).table())["top1"].tolist() == [0.3] * 3
+    few += [invented(f"A{n}B", 0.4, **other) for n in (3, 4)]
+    assert comparable(store_of(tmp_path / "b", *many, *few).table())["top1"].tolist() == [0.4] * 4

@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from transferlib.attribution import as_input, first_guess
 from transferlib.errors import TransferlibError
+from transferlib.nets import network
 from transferlib.records import COLUMNS
+from transferlib.train import fresh_network
 from transferlib.treatments import Treatment
 from transferlib.widgets import (
     Explorer,
@@ -27,9 +31,11 @@ from transferlib.widgets import (
     pictures,
     similarity_dial,
 )
-from transferlib.widgets.curves import first_epoch
 from transferlib.widgets.dial import _apart
-from transferlib.widgets.effects import points
+from transferlib.widgets.learning import first_epoch
+from transferlib.widgets.microscope import microscope
+from transferlib.widgets.network import layer_names
+from transferlib.widgets.outcomes import outcomes
 
 CONTROLS = {"size <px>": ("1", "2", "3"), "colour": ("red", "green")}
 CHROMIUM = Path("/usr/bin/chromium")
@@ -328,24 +334,24 @@ def run(treatment, top1, target="B", split="random:0", correct=None):
     return row | {"key": f"{treatment}/{target}/{split}", "correct": correct}
 
 
-def test_points_pair_each_run_with_the_base_of_its_target():
+def test_outcomes_pair_each_run_with_the_base_of_its_target():
     pairs = [("A", "random:0", 0.5, 0.45), ("B", "random:0", 0.4, 0.36), ("B", "random:1", 0.3, 0.27)]
     rows = [
         run(t, x, target, split) for target, split, *both in pairs for t, x in zip(("base", "A3B"), both, strict=True)
     ]
-    point = points(pd.DataFrame(rows).drop(columns="correct"))["A3B"]
-    assert (point.top1, point.base, point.effect.pairs) == pytest.approx((36, 40, 3))
-    assert point.half_width == pytest.approx(4.302653 / np.sqrt(3))  # t(0.975, 2) · s / √3, differences −5, −4, −3
-    assert str(point) == (
+    found = outcomes(pd.DataFrame(rows).drop(columns="correct"))["A3B"]
+    assert (found.top1, found.base, found.effect.pairs) == pytest.approx((36, 40, 3))
+    assert found.half_width == pytest.approx(4.302653 / np.sqrt(3))  # t(0.975, 2) · s / √3, differences −5, −4, −3
+    assert str(found) == (
         "36.0 % top-1, 4.0 points below the base's 40.0 % (95 % interval of the difference −6.5 to −1.5, over 3 runs)"
     )
 
 
-def test_points_of_a_single_run_have_an_interval_over_the_test_images():
+def test_outcomes_of_a_single_run_have_an_interval_over_the_test_images():
     base, one = np.arange(100) < 50, (np.arange(100) >= 5) & (np.arange(100) < 50)
     table = pd.DataFrame([run("base", 0.5, correct=base), run("A3B", 0.45, correct=one)])
-    assert points(table)["A3B"].half_width == pytest.approx(1.96 * np.sqrt(5 - 25 / 100), rel=0.01)
-    bare = points(table.drop(columns="correct"))["A3B"]
+    assert outcomes(table)["A3B"].half_width == pytest.approx(1.96 * np.sqrt(5 - 25 / 100), rel=0.01)
+    bare = outcomes(table.drop(columns="correct"))["A3B"]
     assert "1 run, no interval" in str(bare)
 
 
@@ -394,13 +400,18 @@ def test_cut_needs_a_base_and_a_transfer_run():
 )
 def test_draw_network_shows_copied_frozen_and_fresh_layers(treatment, coloured, hatched, words):
     ax = Figure().add_subplot()
-    draw_network(ax, Treatment.parse(treatment))
+    draw_network(ax, Treatment.parse(treatment), layer_names("alexnet32-small"))
     blocks = [p for p in ax.patches if p.get_width() == pytest.approx(0.8) and p.get_fill()]
     assert len(blocks) == 8
     assert sum(p.get_facecolor() != (1, 1, 1, 1) for p in blocks) == coloured
     assert sum(p.get_hatch() is not None for p in blocks) == hatched
     said = [text.get_text() for text in ax.texts]
     assert [text for text in said if "," in text] == words
+    assert [text for text in said if text[:2] in ("co", "fc") and len(text) < 6] == [
+        *(f"conv{k}" for k in range(1, 6)),
+        *("fc6", "fc7", "fc8"),
+    ]
+    assert layer_names("that of somebody else") == [""] * 8
 
 
 # --- learning curves ---
@@ -484,3 +495,23 @@ def test_dial_without_runs_is_refused():
 def test_labels_that_would_lie_on_one_another_are_moved_apart():
     assert _apart([-45.0, -44.0, -20.0], 2.0) == [-45.0, -43.0, -20.0]
     assert _apart([], 1.0) == []
+
+
+# --- the layer microscope ---
+
+
+def test_the_microscope_names_the_guess_and_shows_input_and_view():
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    photographs = {"noise": noise, "ramp": np.linspace(0, 255, 16 * 16 * 3).reshape(16, 16, 3).astype(np.uint8)}
+    net = fresh_network(network("alexnet32-tiny"), 10, (0, "test"), torch.device("cpu")).eval()
+    names = [f"class-{k}" for k in range(10)]
+    shown = microscope(net, photographs, names, layers=(1, 6), methods=("Grad-CAM", "ablation"))
+    assert [len(choices) for choices in shown.controls.values()] == [2, 2, 2]
+    frame = shown._frame(("ramp", "6", "ablation"))
+    guess = names[first_guess(net, as_input([photographs["ramp"]], net.spec))[0]]
+    assert guess in frame.text and "ramp" in frame.text and "layer 6" in frame.text
+    assert frame.picture.shape == (320, 720, 3) and frame.picture.dtype == np.uint8
+    with pytest.raises(TransferlibError, match="unknown method"):
+        microscope(net, photographs, names, methods=("saliency",))
+    with pytest.raises(TransferlibError, match=r"1\.\.8, got 9"):
+        microscope(net, photographs, names, layers=(1, 9))

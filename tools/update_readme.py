@@ -12,18 +12,19 @@ from pathlib import Path
 import pandas as pd
 
 from transferlib.effects import effects, effects_table, epochs_saved
-from transferlib.plots import about
+from transferlib.figures import about
 from transferlib.prose import estimated
 from transferlib.results import Results, compared, convergence, open_results
+from transferlib.splits import DISSIMILAR, RANDOM, of_kind
 from transferlib.stats import contrast, estimate, minus
 from transferlib.treatments import DEPTHS
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- results: written by tools/update_readme.py -->", "<!-- results end -->"
 CURVES = {
-    "random halves": ("random", ("BnB", "AnB", "BnB+", "AnB+")),
-    "natural / man-made": ("natural-manmade", ("BnB", "AnB", "BnB+", "AnB+")),
-    "random filters": ("random", ("RnB",)),
+    "random halves": (RANDOM, ("BnB", "AnB", "BnB+", "AnB+")),
+    "natural / man-made": (DISSIMILAR, ("BnB", "AnB", "BnB+", "AnB+")),
+    "random filters": (RANDOM, ("RnB",)),
 }
 
 INTERVALS = (
@@ -51,8 +52,8 @@ def _cell(table: pd.DataFrame, family: str, n: int) -> str:
 def by_depth(results: Results) -> pd.DataFrame:
     """Families minus base with their intervals, a row for each that has runs."""
     rows = {}
-    for title, (split, families) in CURVES.items():
-        table = results.table[results.table["split"].str.startswith(split)]
+    for title, (kind, families) in CURVES.items():
+        table = of_kind(results.table, kind)
         for family in families:
             cells = [_cell(table, family, n) for n in DEPTHS]
             if any(cells):

@@ -179,7 +179,7 @@ def _files_of(store: Store) -> list[Path]:
 
 
 def _plot(args: argparse.Namespace) -> None:
-    from transferlib.plots import save_figure
+    from transferlib.figures import save_figure
 
     store = Store(args.store)
     out = _output(figure_path(args.out), _files_of(store))

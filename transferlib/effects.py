@@ -10,6 +10,7 @@ import pandas as pd
 
 from transferlib import paper
 from transferlib.errors import TransferlibError
+from transferlib.splits import DISSIMILAR, RANDOM, of_kind
 from transferlib.stats import PAIR, PLACE, Estimate, contrast, equivalent, estimate, family_names, minus, plus, slope
 
 MARGIN = 1.0  # points: a smaller loss is no loss
@@ -97,25 +98,17 @@ def judge_effect(ours: Estimate, papers: float, margin: float = MARGIN) -> str:
     return NOT_HERE if high < 0 else UNKNOWN
 
 
-def _random(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["split"].str.startswith("random")]
-
-
-def _dissimilar(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["split"].str.startswith("natural-manmade")]
-
-
 def _of_random(weights: dict) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
-    return lambda table, _: estimate(contrast(_random(table), weights))
+    return lambda table, _: estimate(contrast(of_kind(table, RANDOM), weights))
 
 
 def _distance_slope(table: pd.DataFrame, _: CurveOf) -> Estimate:
     weights = slope("AnB", "base")
-    return estimate(contrast(_dissimilar(table), weights)) - estimate(contrast(_random(table), weights))
+    return estimate(contrast(of_kind(table, DISSIMILAR), weights)) - estimate(contrast(of_kind(table, RANDOM), weights))
 
 
 def _distant_over_random(table: pd.DataFrame, _: CurveOf) -> Estimate:
-    distant = contrast(_dissimilar(table), minus("AnB", "base"))
+    distant = contrast(of_kind(table, DISSIMILAR), minus("AnB", "base"))
     return estimate(distant) - estimate(contrast(table, minus("RnB", "base")))
 
 
@@ -135,7 +128,7 @@ def epochs_to(curve: pd.DataFrame, level: float) -> float | None:
 
 
 def _saved(share: float) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
-    return lambda table, curve_of: estimate(epochs_saved(_random(table), curve_of, share))
+    return lambda table, curve_of: estimate(epochs_saved(of_kind(table, RANDOM), curve_of, share))
 
 
 def epochs_saved(table: pd.DataFrame, curve_of: CurveOf, share: float, family: str = "AnB+") -> pd.DataFrame:
@@ -159,10 +152,10 @@ def epochs_saved(table: pd.DataFrame, curve_of: CurveOf, share: float, family: s
 
 def _over_selffer(table: pd.DataFrame, _: CurveOf) -> Estimate:
     """AnB+ minus BnB+ of the same target; where no target has both (the paper's logs), each against its own base."""
-    paired = contrast(_random(table), minus("AnB+", "BnB+"))
+    paired = contrast(of_kind(table, RANDOM), minus("AnB+", "BnB+"))
     if len(paired):
         return estimate(paired)
-    first, second = (estimate(contrast(_random(table), minus(name, "base"))) for name in ("AnB+", "BnB+"))
+    first, second = (estimate(contrast(of_kind(table, RANDOM), minus(name, "base"))) for name in ("AnB+", "BnB+"))
     return first - second
 
 

@@ -12,12 +12,13 @@ from importlib.resources import files
 import pandas as pd
 
 from transferlib.records import COLUMNS
+from transferlib.splits import DISSIMILAR, RANDOM, WHOLE
 from transferlib.treatments import Treatment
 
 CITATION = "Yosinski et al. 2014"
 DATASET, NETWORK = "ImageNet", "CaffeNet"
 EPOCHS = 178  # 450,000 iterations of 256 images, of a half of about 645,000
-_SPLITS = {"natural-vs-man-made": "natural-manmade", "random-filters": "whole", "reduced-data": "whole"}
+_SPLITS = {"natural-vs-man-made": DISSIMILAR, "random-filters": WHOLE, "reduced-data": WHOLE}
 _HALVES = {"natural": "A", "man-made": "B", "all-1000": "B"}
 
 
@@ -63,7 +64,7 @@ def table() -> pd.DataFrame:
 
 
 def _split(study: str, number: float) -> str:
-    return _SPLITS.get(study) or f"random:{number:.0f}"
+    return _SPLITS.get(study) or f"{RANDOM}:{number:.0f}"
 
 
 def _treatment(family: str, n: int) -> str:
@@ -71,7 +72,7 @@ def _treatment(family: str, n: int) -> str:
 
 
 @cache
-def curves() -> pd.DataFrame:
+def logs() -> pd.DataFrame:
     """The validation curves: run (a ``key`` of ``table``), iteration (256 images each) and top1 (fraction)."""
     return _read("paper_curves.csv")
 
@@ -82,7 +83,7 @@ def curve(key: str) -> pd.DataFrame:
     Raises:
         KeyError: for a network that has no log.
     """
-    rows = curves()[curves()["run"] == key]
+    rows = logs()[logs()["run"] == key]
     if rows.empty:
         raise KeyError(key)
     return rows.assign(epoch=rows["iteration"] * EPOCHS / 450_000)[["epoch", "top1"]].reset_index(drop=True)

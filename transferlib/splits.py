@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from transferlib.data import DATASETS, Catalogue, Dataset
 from transferlib.data.registry import with_dial
 from transferlib.errors import TransferlibError
 
+# the kinds of splits: what their names begin with
+RANDOM, DISSIMILAR, DIAL, WHOLE = "random", "natural-manmade", "similarity", "whole"
 FORMS = "random:SEED, natural-manmade, natural-manmade:SEED, similarity:X, whole:A or whole:B"
 
 
@@ -38,7 +42,7 @@ class Split:
             raise TransferlibError(f"split {self.spec}: {shared[0]} stands in both halves")
         if len(set(self.A)) != len(self.A) or len(set(self.B)) != len(self.B):
             raise TransferlibError(f"split {self.spec}: a class stands twice in a half")
-        needed = max if self.spec.startswith("whole:") else min  # of a whole, the other half is another data set
+        needed = max if _parts(self.spec)[0] == WHOLE else min  # of a whole, the other half is another data set
         if needed(len(self.A), len(self.B)) < 2:
             raise TransferlibError(
                 f"split {self.spec}: expected at least 2 classes a half, got {len(self.A)} and {len(self.B)}"
@@ -90,11 +94,26 @@ def _number(spec: str, text: str, kind: type[int] | type[float]) -> int | float:
         raise TransferlibError(f"unknown split {spec!r}: expected {FORMS}") from None
 
 
+def _parts(spec: str) -> tuple[str, str]:
+    """A split's kind, and what stands after the colon: nothing where there is none."""
+    kind, _, rest = spec.partition(":")
+    return kind, rest
+
+
+def of_kind(table: pd.DataFrame, *kinds: str) -> pd.DataFrame:
+    """The rows of a table of runs whose split is of one of these kinds, such as ``of_kind(table, RANDOM)``.
+
+    Args:
+        table: with a column ``split``.
+        kinds: ``RANDOM``, ``DISSIMILAR`` (natural and man-made things), ``DIAL`` (of ``shapes``) or ``WHOLE``.
+    """
+    return table[table["split"].map(lambda spec: _parts(spec)[0]).isin(kinds)]
+
+
 def similarity_of(spec: str) -> float | None:
     """The dial's position that a split asks for, None for other splits."""
-    if not spec.startswith("similarity:"):
-        return None
-    return float(_number(spec, spec.removeprefix("similarity:"), float))
+    kind, position = _parts(spec)
+    return float(_number(spec, position, float)) if kind == DIAL else None
 
 
 def make_split(dataset: Dataset | Catalogue, spec: str) -> Split:
@@ -109,16 +128,16 @@ def make_split(dataset: Dataset | Catalogue, spec: str) -> Split:
     Raises:
         TransferlibError: for another form, or a data set that it can't be made of.
     """
-    name, _, rest = spec.partition(":")
-    if name == "random" and rest:
+    kind, rest = _parts(spec)
+    if kind == RANDOM and rest:
         order = shuffled(dataset.classes, f"random/{_number(spec, rest, int)}")
         size = len(order) // 2
         return Split(spec, tuple(sorted(order[:size])), tuple(sorted(order[size : 2 * size])))
-    if name == "natural-manmade":
+    if kind == DISSIMILAR:
         return _by_kind(dataset, spec, _number(spec, rest, int) if rest else None)
-    if name == "similarity" and rest:
+    if kind == DIAL and rest:
         return _by_dial(dataset, spec)
-    if name == "whole" and rest in ("A", "B"):
+    if kind == WHOLE and rest in ("A", "B"):
         return Split(spec, **{"A": (), "B": (), rest: dataset.classes})
     raise TransferlibError(f"unknown split {spec!r}: expected {FORMS}")
 

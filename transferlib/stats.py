@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats as scipy_stats
 
 from transferlib.errors import TransferlibError
+from transferlib.splits import DISSIMILAR, RANDOM, of_kind
 from transferlib.treatments import DEPTHS
 
 GROUP = ["dataset", "resolution", "network", "recipe", "images_per_class"]
@@ -308,8 +309,7 @@ def decomposition(table: pd.DataFrame) -> pd.DataFrame:
 
 def by_depth(table: pd.DataFrame) -> pd.DataFrame:
     """The curves of the paper's figures 2 and 3 as rows: family minus base at n = 1..7, mean over pairs, points."""
-    near = table[table["split"].str.startswith("random")]
-    far = table[table["split"].str.startswith("natural-manmade")]
+    near, far = of_kind(table, RANDOM), of_kind(table, DISSIMILAR)
     rows = {f"{name} − base": curves(near, name) for name in ("BnB", "AnB", "BnB+", "AnB+")}
     rows |= {"AnB − base, natural/man-made": curves(far, "AnB"), "RnB − base": curves(table, "RnB")}
     return pd.DataFrame({name: found.set_index("n")["mean"] for name, found in rows.items()}, index=list(DEPTHS)).T
@@ -321,7 +321,7 @@ def scatter(table: pd.DataFrame, treatment: str) -> dict[str, float]:
     Returns:
         Both standard deviations in points, NaN for fewer than two runs, and the number of pairs.
     """
-    rows = with_differences(table[table["split"].str.fullmatch(r"random:\d+")])
+    rows = with_differences(of_kind(table, RANDOM))
     rows = rows[rows["treatment"] == treatment]
     spread = 100 * rows["top1"].std(), rows["difference"].std()
     return {"pairs": len(rows), f"SD of {treatment}": spread[0], f"SD of {treatment} − its base": spread[1]}

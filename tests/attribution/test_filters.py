@@ -9,8 +9,6 @@ import torch
 
 from transferlib.attribution import (
     PHOTOGRAPHS,
-    figure_filters,
-    figure_match,
     filter_tiles,
     kernels,
     match_by_chance,
@@ -122,12 +120,3 @@ def test_tiles_show_each_kernel_scaled_by_its_largest_weight():
     tile = sheet[7:12, 7:12]  # filter 9: second row, second column
     assert tile[2, 2].tolist() == [128, 0, 128] and tile[0, 0].tolist() == [128, 128, 128]
     assert (sheet[0] == 255).all() and (sheet[:, 6] == 255).all()
-
-
-def test_figures_of_filters_show_every_pair():
-    net_a, net_b = tiny(0), tiny(1)
-    found = match_filters(net_a, net_b)
-    figure = figure_filters(net_a, net_b, found)
-    assert len(figure.axes[0].images) == 24  # the 12 best pairs
-    curves = figure_match(found, {"untrained": match_by_chance(net_a, net_b, "untrained", draws=3)})
-    assert [len(line.get_xdata()) for line in curves.axes[0].lines] == [16, 16]

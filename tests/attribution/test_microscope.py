@@ -15,13 +15,8 @@ from transferlib.attribution import (
     METHODS,
     agreement_with_untrained,
     as_input,
-    as_picture,
     crops,
-    figure_patches,
-    figure_views,
-    first_guess,
     method,
-    microscope,
     strongest_units,
     top_patches,
 )
@@ -206,12 +201,6 @@ def test_crops_are_squares_of_the_picture_named_by_a_seed():
     assert (cuts == crops(PICTURES["ramp"], 8, 5)).all() and (cuts != crops(PICTURES["ramp"], 8, 5, seed=1)).any()
 
 
-def test_mid_grey_is_nothing_and_lightness_rises():
-    picture = as_picture(np.array([[-1.0, 0.0, 1.0]], np.float32)).mean(-1)[0]
-    assert picture[0] < picture[1] < picture[2]
-    assert np.ptp(as_picture(np.zeros((1, 1), np.float32))) < 10
-
-
 def test_a_method_on_the_same_untrained_network_agrees_with_itself(net, image):
     fresh = fresh_network(small.SPEC, 5, (7, "untrained"), CPU).eval()
     assert agreement_with_untrained(fresh, image, "ablation", 6, 0, seed=7) == pytest.approx(1)
@@ -236,23 +225,3 @@ def test_without_captum_the_mend_is_named(monkeypatch):
 
 def test_every_method_says_what_it_shows_and_what_it_cannot():
     assert all(len(one.shows) > 40 and len(one.cannot_show) > 40 for one in METHODS.values())
-
-
-def test_the_microscope_names_the_guess_and_shows_input_and_view():
-    net, names = tiny(), [f"class-{k}" for k in range(10)]
-    explorer = microscope(net, PICTURES, names, layers=(1, 6), methods=("Grad-CAM", "ablation"))
-    assert [len(choices) for choices in explorer.controls.values()] == [2, 2, 2]
-    frame = explorer._frame(("ramp", "6", "ablation"))
-    guess = names[first_guess(net, as_input([PICTURES["ramp"]], net.spec))[0]]
-    assert guess in frame.text and "ramp" in frame.text and "layer 6" in frame.text
-    assert frame.picture.shape == (320, 720, 3) and frame.picture.dtype == np.uint8
-    with pytest.raises(TransferlibError, match="unknown method"):
-        microscope(net, PICTURES, names, methods=("saliency",))
-
-
-def test_figures_have_a_picture_in_every_cell():
-    net = tiny()
-    views = figure_views(net, PICTURES, "conductance", layers=(1, 5, 7))
-    assert len(views.axes[0].images) == 2 * 4
-    pixels = crops(PICTURES["noise"], 32, 10)
-    assert len(figure_patches(net, pixels, layers=(1, 5)).axes[0].images) == 2 * 2 * 8

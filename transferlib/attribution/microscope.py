@@ -7,11 +7,9 @@ input is normalised, so that zeros are a picture of the mean colour: they stand 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import torch
 from captum.attr import (
@@ -23,7 +21,6 @@ from captum.attr import (
     NeuronFeatureAblation,
     NeuronGuidedBackprop,
 )
-from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -31,14 +28,9 @@ from transferlib.attribution.photographs import square
 from transferlib.errors import TransferlibError
 from transferlib.nets import Layer, NetworkSpec, ReceptiveField, Stack
 from transferlib.train import fresh_network, to_input
-from transferlib.treatments import DEPTHS
-
-if TYPE_CHECKING:
-    from transferlib.widgets import Explorer, Frame
 
 CONDUCTANCE_STEPS = 25
 PATCHES = 8  # a side: ablation covers one of 8 x 8 patches at a time
-PANEL = 320  # pixels: a side of each of the two pictures of a frame
 CPU = torch.device("cpu")
 
 
@@ -65,7 +57,12 @@ def crops(picture: np.ndarray, side: int, count: int, seed: int = 0) -> np.ndarr
     return np.stack(cuts)
 
 
-def _layer(net: Stack, n: int) -> Layer:
+def examined(net: Stack, n: int) -> Layer:
+    """Layer ``n`` (1..8) of a network that is to be looked into.
+
+    Raises:
+        TransferlibError: for a layer that it lacks, or a network that is being trained.
+    """
     if net.training:
         raise TransferlibError("expected a network in evaluation mode: call its eval() first")
     return net.layer(n)
@@ -73,7 +70,7 @@ def _layer(net: Stack, n: int) -> Layer:
 
 def _activation(net: Stack, images: Tensor, n: int) -> Tensor:
     with torch.no_grad():
-        return LayerActivation(net, _layer(net, n)).attribute(images)
+        return LayerActivation(net, examined(net, n)).attribute(images)
 
 
 def strongest_units(net: Stack, images: Tensor, n: int, count: int = 1) -> Tensor:
@@ -184,20 +181,20 @@ def _see_guided(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     place = _strongest_place(net, image, n)
     with warnings.catch_warnings():  # Captum announces the hooks that it removes again
         warnings.simplefilter("ignore", UserWarning)
-        found = NeuronGuidedBackprop(net, _layer(net, n)).attribute(image, place)
+        found = NeuronGuidedBackprop(net, examined(net, n)).attribute(image, place)
     return _scaled(found[0].permute(1, 2, 0))
 
 
 def _see_gradcam(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     """Selvaraju et al. (2017), the negative part cut off as there; units of layers 6 to 8 are not summed."""
     if not net.layer(n).has_positions:
-        return _laid_out(LayerGradientXActivation(net, _layer(net, n)).attribute(image, target), image.shape[-1])
-    found = LayerGradCam(net, _layer(net, n)).attribute(image, target, relu_attributions=True)
+        return _laid_out(LayerGradientXActivation(net, examined(net, n)).attribute(image, target), image.shape[-1])
+    found = LayerGradCam(net, examined(net, n)).attribute(image, target, relu_attributions=True)
     return _laid_out(found, image.shape[-1])
 
 
 def _see_conductance(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
-    found = LayerConductance(net, _layer(net, n)).attribute(image, target=target, n_steps=CONDUCTANCE_STEPS)
+    found = LayerConductance(net, examined(net, n)).attribute(image, target=target, n_steps=CONDUCTANCE_STEPS)
     return _laid_out(found.sum(1, keepdim=True) if found.dim() == 4 else found, image.shape[-1])
 
 
@@ -206,7 +203,7 @@ def _see_ablation(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     cell = torch.arange(side) * PATCHES // side
     patches = (cell[:, None] * PATCHES + cell)[None, None]
     place = _strongest_place(net, image, n)
-    method = NeuronFeatureAblation(net, _layer(net, n))
+    method = NeuronFeatureAblation(net, examined(net, n))
     with torch.no_grad():
         found = method.attribute(image, place, feature_mask=patches, perturbations_per_eval=PATCHES**2)
     return _scaled(found[0, 0])
@@ -266,103 +263,3 @@ def agreement_with_untrained(net: Stack, image: Tensor, name: str, n: int, targe
     views = [np.abs(method(name).see(one, image, n, target)) for one in (net, fresh)]
     flat = [(view.sum(-1) if view.ndim == 3 else view).ravel() for view in views]
     return float(spearmanr(*flat).statistic) if all(np.ptp(one) > 0 for one in flat) else 0.0
-
-
-# --- explorer (b) ---
-
-
-def as_picture(view: np.ndarray) -> np.ndarray:
-    """What a method gives as a picture, uint8 (H, W, 3): bright is for, dark against, mid-grey nothing.
-
-    The scale rises in lightness, so it reads without colour too.
-    """
-    half = (view + 1) / 2
-    colours = half if view.ndim == 3 else matplotlib.colormaps["cividis"](half)[..., :3]
-    return (255 * np.clip(colours, 0, 1)).round().astype(np.uint8)
-
-
-def _enlarged(picture: np.ndarray) -> np.ndarray:
-    """The picture in a white square of ``PANEL`` pixels, each of its cells a square of whole pixels."""
-    times = PANEL // max(picture.shape[:2])
-    large = picture.repeat(times, 0).repeat(times, 1)
-    panel = np.full((PANEL, PANEL, 3), 255, np.uint8)
-    top, left = (PANEL - large.shape[0]) // 2, (PANEL - large.shape[1]) // 2
-    panel[top : top + large.shape[0], left : left + large.shape[1]] = large
-    return panel
-
-
-def _few_colours(picture: np.ndarray) -> np.ndarray:
-    """The picture in 31 colours of its own: hundreds of frames stand in one page, a few kilobytes each."""
-    few = Image.fromarray(picture).quantize(31, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
-    return np.asarray(few.convert("RGB"))
-
-
-def _where(view: np.ndarray) -> str:
-    """In which ninth of the picture a map is strongest, in words."""
-    sizes = np.abs(view).sum(-1) if view.ndim == 3 else view
-    ninths = [[part.mean() for part in np.array_split(rows, 3, 1)] for rows in np.array_split(sizes, 3, 0)]
-    row, column = divmod(int(np.argmax(ninths)), 3)
-    words = " ".join([("upper", "middle", "lower")[row], ("left", "centre", "right")[column]])
-    return {"middle centre": "in the centre", "upper centre": "at the top", "lower centre": "at the bottom"}.get(
-        words, f"at the {words}"
-    )
-
-
-def _in_words(name: str, n: int, view: np.ndarray, net: Stack) -> str:
-    if not net.layer(n).has_positions and view.shape[:2] != (net.spec.resolution,) * 2:
-        units = net.layer(n).shape[0]
-        strong = int((np.abs(view) > 0.5).sum())
-        return f"The layer has no positions: each cell is one of {units} units, {strong} above half of the strongest."
-    if not view.any():
-        return "Empty: at this layer nothing speaks for the class."
-    sizes = np.abs(view)
-    against = 100 * float(sizes[view < 0].sum() / sizes.sum())
-    sides = f"; {against:.0f} % of its weight is negative" if against > 0.5 else ""
-    return f"Strongest {_where(view)}; {100 * float((sizes < 0.1).mean()):.0f} % of it is next to nothing{sides}."
-
-
-def microscope(
-    net: Stack,
-    pictures: Mapping[str, np.ndarray],
-    classes: Sequence[str],
-    layers: Sequence[int] = DEPTHS,
-    methods: Sequence[str] = tuple(METHODS),
-) -> Explorer:
-    """Explorer (b), the layer microscope: photograph × layer × method.
-
-    The class in question is the network's own first guess. On the left stands the picture as the network gets it.
-
-    Args:
-        net: in evaluation mode.
-        pictures: a label for each picture, uint8 (H, W, 3) of any size.
-        classes: the names of the network's classes, in the order of its outputs.
-        layers: among 1..8; layer 8 names the class and is left out by default.
-        methods: among ``METHODS``.
-    """
-    from transferlib.widgets import Explorer
-
-    for name in methods:
-        method(name)
-    for n in layers:
-        _layer(net, n)
-    controls = {"photograph": tuple(pictures), "layer": tuple(map(str, layers)), "method": tuple(methods)}
-
-    def frame(label: str, layer: str, name: str) -> Frame:
-        return _frame(net, label, pictures[label], int(layer), name, classes)
-
-    return Explorer("Layer microscope: what a layer sees in a photograph", controls, frame)
-
-
-def _frame(net: Stack, label: str, picture: np.ndarray, n: int, name: str, classes: Sequence[str]) -> Frame:
-    from transferlib.widgets import Frame
-
-    image = as_input([picture], net.spec)
-    target, chance = first_guess(net, image)
-    view = method(name).see(net, image, n, target)
-    gap = np.full((PANEL, 720 - 2 * PANEL, 3), 255, np.uint8)
-    left, right = (_enlarged(_few_colours(one)) for one in (square(picture, net.spec.resolution), as_picture(view)))
-    text = (
-        f"{label}, layer {n}, {name}. Left: the photograph as the network gets it, {net.spec.resolution} px; its first "
-        f"guess is {classes[target]} ({100 * chance:.0f} %). Right: {_in_words(name, n, view, net)}"
-    )
-    return Frame(np.concatenate([left, gap, right], 1), text)

@@ -63,7 +63,7 @@ class Measurement:
 
     def figure(self) -> Figure:
         """Accuracy (left) and its difference from the base (right) against n, with 95 % intervals."""
-        from transferlib.plots import figure_measured  # a measurement without a picture needs no plotting
+        from transferlib.figures import figure_measured  # a measurement without a picture needs no plotting
 
         return figure_measured(self.table, self.about)
 
@@ -73,7 +73,7 @@ class Measurement:
         Raises:
             TransferlibError: for a file of another ending, or one in a folder that was measured.
         """
-        from transferlib.plots import write_figure
+        from transferlib.figures import write_figure
 
         keep_out(resolved(path), self.inputs)
         write_figure(self.figure(), path)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from transferlib.data import shapes
 from transferlib.errors import TransferlibError
-from transferlib.plots import STYLE
-from transferlib.splits import similarity_of
+from transferlib.figures.style import STYLE, base_line, clean, legend
+from transferlib.splits import DIAL, of_kind, similarity_of
 from transferlib.stats import comparable, curves, signed
 from transferlib.treatments import DEPTHS
 from transferlib.widgets.explorer import Explorer, Frame
@@ -28,7 +28,7 @@ def similarity_dial(table: pd.DataFrame) -> Explorer:
     Raises:
         TransferlibError: where there is no base, or no AnB, on such a split.
     """
-    table = comparable(table[table["split"].str.startswith("similarity:")])
+    table = comparable(of_kind(table, DIAL))
     losses = {spec: curves(rows, "AnB") for spec, rows in table.groupby("split")}
     losses = {spec: loss for spec, loss in losses.items() if len(loss)}
     if not losses:
@@ -63,7 +63,7 @@ def _picture(losses: dict[str, pd.DataFrame], spec: str) -> Figure:
         ax.imshow(np.concatenate(rows), interpolation="nearest")
         ax.set_title(f"half {name}: an image of each class", fontsize=10, loc="left")
         ax.axis("off")
-    _curves(figure.add_axes((0.11, 0.1, 0.82, 0.52)), losses, spec)
+    _losses(figure.add_axes((0.11, 0.1, 0.82, 0.52)), losses, spec)
     return figure
 
 
@@ -75,7 +75,7 @@ def _images(similarity: float) -> list[list[np.ndarray]]:
     return [[by_class[name] for name in half] for half in shapes.similarity_halves()]
 
 
-def _curves(ax: Axes, losses: dict[str, pd.DataFrame], spec: str) -> None:
+def _losses(ax: Axes, losses: dict[str, pd.DataFrame], spec: str) -> None:
     colour, marker = STYLE["AnB"]
     others = sorted((other for other in losses if other != spec), key=lambda other: losses[other]["mean"].iloc[-1])
     low, high = _reach(losses.values())
@@ -87,15 +87,14 @@ def _curves(ax: Axes, losses: dict[str, pd.DataFrame], spec: str) -> None:
     half_width = loss["high"] - loss["mean"]
     how = {"color": colour, "marker": marker, "linewidth": 2.2, "capsize": 5, "markersize": 7, "zorder": 4}
     ax.errorbar(loss["n"], loss["mean"], half_width, label=f"AnB at similarity {similarity_of(spec):g}", **how)
-    ax.axhline(0, color=STYLE["base"][0], linewidth=1, linestyle=":", label="base at the same similarity")
+    base_line(ax, label="base at the same similarity")
     ax.set_ylim(low, high)  # the same in every picture
     ax.set_xlim(0.6, 7.6)
     ax.set_xticks(DEPTHS)
     ax.set_xlabel("n: layers copied and frozen", fontsize=10)
     ax.set_ylabel("top-1 minus base (points)", fontsize=10)
-    ax.grid(axis="y", alpha=0.3)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=9.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 0.99))
+    clean(ax)
+    legend(ax, frame=False, fontsize=9.5, ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 0.99))
 
 
 def _apart(heights: Iterable[float], gap: float) -> list[float]:

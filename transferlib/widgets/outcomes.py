@@ -1,4 +1,4 @@
-"""The points that explorers draw: a treatment's accuracy beside the base's, with the interval of their difference."""
+"""What came of a treatment, as explorers draw it: its accuracy, the base's, and their difference with its interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transferlib.stats import Estimate, contrast, estimate, family_names, minus,
 
 
 @dataclass(frozen=True)
-class Point:
+class Outcome:
     """The runs of one treatment, each paired with the base of its target.
 
     Attributes:
@@ -49,8 +49,8 @@ class Point:
         return f"95 % interval of the difference {low} to {high}, over {over}"
 
 
-def points(table: pd.DataFrame) -> dict[str, Point]:
-    """The treatments of a table, such as ``A3B+``, with their points; those without a base to pair with are left out.
+def outcomes(table: pd.DataFrame) -> dict[str, Outcome]:
+    """What came of each treatment of a table, such as ``A3B+``; those without a base to pair with are left out.
 
     Args:
         table: rows of ``Store.table``; where they carry ``correct``, a single run has an interval too.
@@ -61,5 +61,5 @@ def points(table: pd.DataFrame) -> dict[str, Point]:
     found = {}
     for (name, family, n), rows in groups:
         effect = estimate(contrast(table, minus(family, "base", [n])))
-        found[name] = Point(100 * rows["top1"].mean(), 100 * rows["base_top1"].mean(), effect)
+        found[name] = Outcome(100 * rows["top1"].mean(), 100 * rows["base_top1"].mean(), effect)
     return found

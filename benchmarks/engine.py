@@ -1,4 +1,4 @@
-"""What each of the four things that make training fast brings on this machine: ``python -m benchmarks.effects FILE``.
+"""What each of the four things that make training fast brings on this machine: ``python -m benchmarks.engine FILE``.
 
 Both sides of each differ in that one thing. The file, JSON, is what chapter 3 shows.
 """
@@ -84,7 +84,7 @@ def measure() -> dict[str, object]:
 def main() -> None:
     """Measure, and write the file."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m benchmarks.effects FILE")
+        sys.exit("usage: python -m benchmarks.engine FILE")
     torch.set_num_threads(1)  # so that another job on the machine disturbs both sides alike
     Path(sys.argv[1]).write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
 

@@ -1,9 +1,10 @@
-"""Figures of chapters 1 and 4: readable without colour, white, 8 inches wide, no text below 8 points."""
+"""Pictures of what a layer sees (chapters 1 and 4): readable without colour, white, no text below 8 points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import torch
@@ -13,18 +14,28 @@ from matplotlib.figure import Figure
 from transferlib.attribution.filters import as_pictures, kernels
 from transferlib.attribution.microscope import (
     as_input,
-    as_picture,
     first_guess,
     method,
     strongest_units,
     top_patches,
 )
 from transferlib.attribution.photographs import square
+from transferlib.figures.style import clean, legend
 from transferlib.nets import Stack
 from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
 
 WIDTH = 8.0  # inches
+
+
+def as_picture(view: np.ndarray) -> np.ndarray:
+    """What a method gives as a picture, uint8 (H, W, 3): bright is for, dark against, mid-grey nothing.
+
+    The scale rises in lightness, so it reads without colour too.
+    """
+    half = (view + 1) / 2
+    colours = half if view.ndim == 3 else matplotlib.colormaps["cividis"](half)[..., :3]
+    return (255 * np.clip(colours, 0, 1)).round().astype(np.uint8)
 
 
 def _mosaic(
@@ -34,7 +45,7 @@ def _mosaic(
 
     ``notes`` stand under the last row, one a column. One axes holds them all: forty would take seconds.
     """
-    left, top, bottom = 0.75, 0.28 * bool(titles), 0.26 * bool(notes)  # inches
+    left, top, bottom = 0.75, 0.28 if titles else 0.0, 0.26 if notes else 0.0  # inches
     tile = min(1.2, (WIDTH - left) / max(map(len, rows)))
     height = top + tile * len(rows) + bottom
     figure = Figure(figsize=(WIDTH, height))
@@ -45,9 +56,9 @@ def _mosaic(
         for x, picture in enumerate(row):
             edges = left + x * tile, left + (x + 0.95) * tile, top + (y + 0.95) * tile, top + y * tile
             ax.imshow(picture, extent=edges, interpolation="nearest", aspect="auto")
-    for words, y, where in ((titles, 0.5 * top, "center"), (notes, height - 0.5 * bottom, "center")):
+    for words, y in ((titles, 0.5 * top), (notes, height - 0.5 * bottom)):
         for x, word in enumerate(words):
-            ax.text(left + (x + 0.475) * tile, y, word, ha="center", va=where, fontsize=9)
+            ax.text(left + (x + 0.475) * tile, y, word, ha="center", va="center", fontsize=9)
     ax.set(xlim=(0, WIDTH), ylim=(height, 0))  # so that the axes count in inches from the upper left
     return figure
 
@@ -89,9 +100,8 @@ def figure_match(matches: pd.DataFrame, chance: dict[str, np.ndarray]) -> Figure
         ax.fill_between(rank, draws.min(0), draws.max(0), color=colour, alpha=0.2, linewidth=0)
         ax.plot(rank, draws.mean(0), color=colour, linestyle=dash, marker=marker, markersize=4, label=name)
     ax.set(xlabel="pair, best first", ylabel="absolute correlation", ylim=(0, 1.02))
-    ax.legend(fontsize=9, frameon=False)
-    ax.grid(axis="y", alpha=0.3)
-    ax.spines[["top", "right"]].set_visible(False)
+    legend(ax, frame=False, fontsize=9)
+    clean(ax)
     return figure
 
 
@@ -160,8 +170,7 @@ def _by_layer(ax: Axes, table: pd.DataFrame, column: str, labels: Mapping[str, s
     ax.axhline(100 * chance, color="#777777", linewidth=1)
     ax.annotate("chance", (7, 100 * chance), xytext=(0, 3), textcoords="offset points", fontsize=8, ha="right")
     ax.set_xticks(range(8))
-    ax.grid(axis="y", alpha=0.3)
-    ax.spines[["top", "right"]].set_visible(False)
+    clean(ax)
     ax.set_xlabel("layer (0: the pixels)")
 
 
@@ -201,7 +210,7 @@ def figure_probes(measures: Mapping) -> Figure:
         _by_layer(ax, table[table["classes"] == half], "network", labels, 1 / classes[half])
         ax.set_title(f"{half}'s classes", fontsize=10, loc="left")
     axes[0].set_ylabel("probe's accuracy (%)")
-    axes[0].legend(fontsize=8, frameon=False)
+    legend(axes[0], frame=False)
     return figure
 
 
@@ -244,6 +253,6 @@ def figure_tcav(scores: pd.DataFrame) -> Figure:
         ax.axhline(0.5, color="#777777", linewidth=1)
         ax.set(xlabel="layer", xticks=rows["layer"], ylim=(-0.03, 1.03))
         ax.set_title(name, fontsize=10, loc="left")
-        ax.spines[["top", "right"]].set_visible(False)
+        clean(ax, grid=False)
     axes[0].set_ylabel("TCAV score")
     return figure

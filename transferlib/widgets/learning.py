@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib.errors import TransferlibError
-from transferlib.plots import MEANING, STYLE
+from transferlib.figures.style import STYLE, clean, legend, meaning
+from transferlib.splits import RANDOM, of_kind
 from transferlib.stats import PAIR, comparable, family_names
 from transferlib.treatments import FAMILIES
 from transferlib.widgets.explorer import Explorer, Frame
@@ -34,7 +35,7 @@ def learning_curves(table: pd.DataFrame, curve: Callable[[str], pd.DataFrame]) -
     Raises:
         TransferlibError: where there is no base, or no transfer run, on a random split.
     """
-    table = comparable(table[table["split"].str.startswith("random")])
+    table = comparable(of_kind(table, RANDOM))
     table = table[table["status"] != "diverged"]
     bases = table[table["kind"] == "base"].set_index(PAIR)["key"].rename("base_key")
     runs = table[table["kind"] != "base"].join(bases, on=PAIR, how="inner")
@@ -60,8 +61,8 @@ def learning_curves(table: pd.DataFrame, curve: Callable[[str], pd.DataFrame]) -
     return Explorer("Learning curves", {"family": families, "n, layers copied": depths}, frame, start=start)
 
 
-def _mean(curves: Iterable[pd.Series]) -> pd.Series:
-    return pd.concat(list(curves), axis=1).mean(axis=1)
+def _mean(accuracies: Iterable[pd.Series]) -> pd.Series:
+    return pd.concat(list(accuracies), axis=1).mean(axis=1)
 
 
 def _words(family: str, n: int, own: pd.Series | None, base: pd.Series, runs: int) -> str:
@@ -107,9 +108,9 @@ def _picture(family: str, n: int, own: dict[int, pd.Series], base: pd.Series, to
     ax.set_ylim(0, top)  # the same in every picture
     ax.set_xlabel("epoch", fontsize=10)
     ax.set_ylabel("top-1 accuracy (%)", fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=10, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 0.99))
-    figure.text(0.1, 0.95, MEANING[family], fontsize=11, weight="bold")
+    clean(ax, grid=False)
+    legend(ax, frame=False, fontsize=10, ncols=3, loc="lower left", bbox_to_anchor=(-0.02, 0.99))
+    figure.text(0.1, 0.95, meaning(family), fontsize=11, weight="bold")
     return figure
 
 

@@ -1,0 +1,244 @@
+"""Panels, which draw a table of runs on an axis, and the figures that are made of any of them.
+
+Every panel draws the paper's own runs as well (``transferlib.paper.table``), so ``beside_paper`` puts it beside ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from transferlib import paper
+from transferlib.figures.marks import interval_line, line, n_axis, points, range_line, sides
+from transferlib.figures.runs import about, in_percent, largest, levels, random_splits, with_targets
+from transferlib.figures.style import DASHES, NUDGE, STYLE, base_line, clean, legend, meaning
+from transferlib.splits import DIAL, DISSIMILAR, RANDOM, of_kind, similarity_of
+from transferlib.stats import PLACE, curves, decomposition, with_differences
+
+Panel = Callable[[Axes, pd.DataFrame], None]
+
+
+def one_panel(panel: Panel, table: pd.DataFrame, height: float = 4.0) -> Figure:
+    """A figure of one panel, with what it was made of as its title."""
+    figure = Figure(figsize=(8.0, height), layout="constrained")
+    _draw(figure.subplots(), panel, table, about(table))
+    return figure
+
+
+def beside_paper(panel: Panel, table: pd.DataFrame, height: float = 4.2) -> Figure:
+    """The paper's own numbers (left) and ours (right), each on its own scale: data, network and length differ."""
+    figure = Figure(figsize=(10.0, height), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw(left, panel, paper.table(), f"{paper.CITATION}: ImageNet, CaffeNet")
+    _draw(right, panel, table, f"ours: {about(table)}")
+    return figure
+
+
+def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float = 4.2) -> Figure:
+    """Our own runs of two kinds beside each other on one scale, such as a training and one twice as long."""
+    figure = Figure(figsize=(10.0, height), layout="constrained")
+    axes = figure.subplots(1, len(named), sharey=True)
+    for ax, (name, table) in zip(axes, named.items(), strict=True):
+        _draw(ax, panel, table, f"{name}: {about(table)}")
+    return figure
+
+
+def _draw(ax: Axes, panel: Panel, table: pd.DataFrame, title: str) -> None:
+    _begin(ax, title)
+    panel(ax, table)
+    _end(ax)
+
+
+def _begin(ax: Axes, title: str) -> None:
+    clean(ax)
+    ax.set_title(title, fontsize=9, loc="left", parse_math=False)  # a folder may be called $1
+
+
+def _end(ax: Axes) -> None:
+    if ax.get_legend_handles_labels()[0]:
+        legend(ax, handlelength=3.0)  # long enough to show a dash
+    else:  # whatever shows runs has a label; the base's line alone shows none
+        ax.text(0.5, 0.5, "no such run yet", ha="center", va="center", transform=ax.transAxes)
+
+
+# --- against n ---
+
+
+def accuracies(*families: str) -> Panel:
+    """Panel: the top-1 of every run on random halves against n; ``base`` is drawn at 0.
+
+    The line is the mean difference to the own bases, on the level of the mean base, as in ``figure_2``.
+    """
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        table = in_percent(with_targets(random_splits(table)))
+        means = levels(table)
+        for name in ("base", *families):
+            rows = table[table["family"] == name]
+            if len(rows):
+                points(ax, rows, name, "percent")
+                if name != "base":
+                    line(ax, means[means["family"] == name], name, "level", marker="", label=None)
+        base_line(ax, means.loc[means["family"] == "base", "level"].mean(), zorder=1)
+        n_axis(ax, "top-1 accuracy (%)", zero=True)
+
+    return draw
+
+
+def losses(*families: str) -> Panel:
+    """Panel: families minus base on random halves, the mean over pairs at each n with its 95 % interval."""
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        base_line(ax)
+        for name in families:
+            interval_line(ax, curves(random_splits(table), name), STYLE[name], meaning(name), NUDGE.get(name, 0.0))
+        n_axis(ax, "top-1 minus base (points)")
+
+    return draw
+
+
+PARTS = {  # of the decomposition: the colour and marker of the treatment that brings it in
+    "lost to broken co-adaptation": (STYLE["BnB"], "-"),
+    "lost to specificity": (STYLE["AnB"], "-"),
+    "gained by transfer": (STYLE["AnB+"], "--"),
+}
+
+
+def parts_of_the_loss(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: the paper's decomposition against n, with 95 % intervals."""
+    rows = decomposition(random_splits(table))
+    base_line(ax)
+    for name, (style, dash) in PARTS.items():
+        interval_line(ax, rows[rows["part"] == name], style, name, dash=dash)
+    n_axis(ax, "points of top-1")
+
+
+def distances(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: AnB minus base on random and on dissimilar halves, and random filters, with 95 % intervals."""
+    table = largest(table)
+    _near_and_far(ax, table, "AnB")
+    interval_line(ax, curves(table, "RnB"), STYLE["RnB"], "RnB, random filters", 0.12, ":")
+
+
+def bridged(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: AnB and AnB+ minus base on random and on dissimilar halves, with 95 % intervals."""
+    table = largest(table)
+    _near_and_far(ax, table, "AnB")
+    _near_and_far(ax, table, "AnB+")
+
+
+def _near_and_far(ax: Axes, table: pd.DataFrame, family: str) -> None:
+    near, far = (curves(of_kind(table, kind), family) for kind in (RANDOM, DISSIMILAR))
+    at = NUDGE.get(family, 0.0)
+    base_line(ax)
+    interval_line(ax, near, STYLE[family], f"{family}, random halves", at - 0.04)
+    interval_line(ax, far, STYLE[family], f"{family}, natural and man-made", at + 0.04, "--")
+    n_axis(ax, "top-1 minus base (points)")
+
+
+def both_sides(ax: Axes, table: pd.DataFrame) -> None:
+    """Panel: the accuracy of AnB on natural and on man-made targets against n; n = 0 is the base."""
+    sides(ax, in_percent(of_kind(table, DISSIMILAR)))
+    n_axis(ax, "top-1 accuracy (%)", zero=True)
+
+
+# --- against something else ---
+
+
+def dial(*treatments: str) -> Panel:
+    """Panel: treatments minus base against the similarity of the halves of ``shapes``, mean and range over seeds."""
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        rows = with_differences(of_kind(table, DIAL))
+        rows = rows.assign(similarity=rows["split"].map(similarity_of))
+        for i, name in enumerate(treatments):
+            range_line(ax, rows[rows["treatment"] == name], "similarity", name, i)
+        base_line(ax)
+        ax.invert_xaxis()
+        ax.set_xlabel("similarity of the halves: from alike (1) to apart (0)")
+        ax.set_ylabel("top-1 minus base (points)")
+
+    return draw
+
+
+ALL_IMAGES = 500  # training images of each class of Tiny ImageNet, and of shapes
+
+
+def few_images(*treatments: str) -> Panel:
+    """Panel: treatments minus the base trained on as many images of each class, against that number.
+
+    Only the pairs that were run with the most such numbers, so that a line is of the same pairs from end to end.
+    """
+
+    def draw(ax: Axes, table: pd.DataFrame) -> None:
+        rows = with_differences(table).fillna({"images_per_class": ALL_IMAGES})
+        rows = rows[rows["treatment"].isin(treatments)]
+        numbers = rows.groupby(PLACE)["images_per_class"].transform("nunique")
+        rows = rows[numbers == numbers.max()]
+        if rows.empty:
+            return
+        for i, name in enumerate(treatments):
+            range_line(ax, rows[rows["treatment"] == name], "images_per_class", name, i)
+        base_line(ax)
+        ax.set_xscale("log")
+        counts = sorted(rows["images_per_class"].unique())
+        ax.set_xticks(counts, [f"{count:.0f}" for count in counts])
+        ax.minorticks_off()
+        ax.set_xlabel("training images of each class")
+        ax.set_ylabel("top-1 minus base (points)")
+
+    return draw
+
+
+def learning(ax: Axes, named: Mapping[str, pd.DataFrame]) -> None:
+    """Draw learning curves, accuracy against epoch; ``base`` in its own style, the others from dark to light.
+
+    Args:
+        ax: where to.
+        named: by label, each with ``epoch`` and ``top1`` (fraction).
+    """
+    others = [name for name in named if not name.startswith("base")]
+    for name, curve in named.items():
+        if name.startswith("base"):
+            style = {"color": STYLE["base"][0], "linestyle": ":", "linewidth": 2.0}
+        else:
+            i = others.index(name)
+            colour = matplotlib.colormaps["cividis"](0.9 * i / max(len(others) - 1, 1))
+            style = {"color": colour, "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.4}
+        ax.plot(curve["epoch"], 100 * curve["top1"], label=name, **style)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("top-1 accuracy (%)")
+
+
+def learning_figure(named: Mapping[str, pd.DataFrame], title: str, height: float = 4.0) -> Figure:
+    """A figure of learning curves; see ``learning``."""
+    figure = Figure(figsize=(8.0, height), layout="constrained")
+    ax = figure.subplots()
+    _begin(ax, title)
+    learning(ax, named)
+    _end(ax)
+    return figure
+
+
+def figure_width(paired: float, unpaired: float, images: int) -> Figure:
+    """Half the width of the interval of a difference against the number of test images, by the square-root law.
+
+    Args:
+        paired, unpaired: half widths in points at ``images`` test images; see ``stats.half_widths``.
+        images: that number.
+    """
+    counts = np.geomspace(500, 100_000, 50)
+    figure = Figure(figsize=(8.0, 3.6), layout="constrained")
+    ax = figure.subplots()
+    for width, label, dash in ((unpaired, "unpaired", "--"), (paired, "paired: the same images", "-")):
+        ax.loglog(counts, width * np.sqrt(images / counts), dash, color=STYLE["AnB"][0], label=label)
+    base_line(ax, 1)
+    ax.set_xlabel("test images")
+    ax.set_ylabel("± points (95 %)")
+    legend(ax, frame=False)
+    return figure

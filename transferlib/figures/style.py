@@ -1,0 +1,106 @@
+"""The one look of every figure: the treatments' colours and markers, axes, legends; and how a figure leaves."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from transferlib.paths import figure_path
+from transferlib.treatments import FamilyName
+
+
+class Styles(dict[str, tuple[str, str]]):
+    """Colour and marker by family; a kind of treatment of your own has a colour and a marker that are left."""
+
+    def __missing__(self, family: str) -> tuple[str, str]:
+        return "#009E73", "P"
+
+
+# Okabe and Ito's colours, told apart with any colour vision; the marker tells them apart without colour
+STYLE = Styles(
+    {
+        "base": ("#222222", "*"),
+        "BnB": ("#0072B2", "o"),
+        "BnB+": ("#56B4E9", "s"),
+        "AnB": ("#D55E00", "D"),
+        "AnB+": ("#E69F00", "^"),
+        "RnB": ("#777777", "X"),
+    }
+)
+NUDGE = {"BnB": -0.12, "BnB+": -0.04, "AnB": 0.04, "AnB+": 0.12}  # of a family's points along n, so that none hide
+SIDES = {"A": ("natural", "-"), "B": ("man-made", "--")}  # of a dissimilar split, by target
+
+# of lines that go from dark to light, one for each depth
+Dash = str | tuple[int, tuple[int, ...]]
+DASHES: Sequence[Dash] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
+MARKERS = ("o", "D", "s", "^", "v", "P", "X")
+
+
+def meaning(family: str) -> str:
+    """A family in a legend, such as ``AnB+: the other half's layers, fine-tuned``."""
+    return FamilyName.parse(family).meaning
+
+
+def clean(ax: Axes, grid: bool = True) -> None:
+    """Take what tells nothing off an axis: no frame above and to the right, pale lines across to read values by.
+
+    Args:
+        ax: the axis.
+        grid: whether there are such lines; an axis that has its own goes without.
+    """
+    if grid:
+        ax.grid(axis="y", alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def legend(ax: Axes, frame: bool = True, **how: object) -> None:
+    """A legend in small print: on a pale ground where it may lie over points, else without a frame.
+
+    Args:
+        ax: the axis.
+        frame: whether it has that ground.
+        how: what is otherwise than in other legends, as ``Axes.legend`` has it.
+    """
+    ground = {"framealpha": 0.8, "edgecolor": "none"} if frame else {"frameon": False}
+    ax.legend(**({"fontsize": 8} | ground | how))
+
+
+def base_line(ax: Axes, level: float = 0.0, **how: object) -> None:
+    """The base, dotted across the axis, at its accuracy or at a difference of 0; ``how`` as ``Axes.axhline`` has it."""
+    ax.axhline(level, **({"color": STYLE["base"][0], "linewidth": 1, "linestyle": ":"} | how))
+
+
+# --- how a figure leaves ---
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """A figure as ``png`` or ``svg``; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "transferlib"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another script: its box is seen
+        figure.savefig(buffer, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {})
+    return buffer.getvalue()
+
+
+def show(figure: Figure, kind: str = "svg") -> None:
+    """Show a figure on a chapter's page: ``svg`` for charts, ``png`` for pictures; same runs, same bytes."""
+    from IPython.display import SVG, Image, display
+
+    picture = rendered(figure, kind)
+    display(SVG(picture) if kind == "svg" else Image(picture, width=round(figure.get_figwidth() * 96)))
+
+
+def write_figure(figure: Figure, path: Path | str) -> None:
+    """Write a figure into a file; the same figure gives the same bytes.
+
+    Raises:
+        TransferlibError: for a file that ends neither in ``.png`` nor in ``.svg``.
+    """
+    path = figure_path(path)
+    path.write_bytes(rendered(figure, path.suffix[1:]))
