@@ -120,6 +120,8 @@ def test_a_kind_of_ones_own_is_read_and_printed_as_the_papers(monkeypatch):
     with pytest.raises(TransferlibError, match=r"^Z3B\+ is a base: zeros that are trained never leave each other$"):
         Treatment.parse("Z3B+")
     assert treatments.FAMILIES[-3:] == ["SnB", "SnB+", "ZnB"]
+    register(Kind("ZnB", "random", "zeroed layers"))  # as where a file is read twice
+    assert treatments.FAMILIES[-4:] == ["SnB", "SnB+", "ZnB", "ZnB+"]
     for taken in ("AnB", "snb", "S3B", "SSnB"):
         with pytest.raises(TransferlibError, match="expected a kind named by a free letter"):
             register(Kind(taken, "own", ""))

@@ -21,6 +21,7 @@ from transferlib.execution import DEVICES, execution
 from transferlib.executors import EXECUTORS, run_study
 from transferlib.measuring import measure
 from transferlib.names import printable, write_csv
+from transferlib.nets import NETWORKS
 from transferlib.paths import figure_path, keep_out, resolved
 from transferlib.profiles import PROFILES, profile
 from transferlib.progress import Log, say
@@ -43,7 +44,6 @@ The words, after the paper:
   R3B    first 3 layers random and frozen
   AnB    the family of all seven, n = 1..7; so too BnB, AnB+, BnB+, RnB
 """
-DEVICE_HELP = "; ".join(f"{name}: {device.about}" for name, device in DEVICES.items()) + "; default: cuda, else cpu"
 EXAMPLES = """\
 examples:
   transferlib run --profile smoke --store runs
@@ -109,6 +109,7 @@ def _studies(args: argparse.Namespace) -> tuple[Study, ...]:
         part=args.part,
         epochs=args.epochs,
         dataset=args.dataset,
+        network=args.network,
         splits=None if args.split is None else (args.split,),
         targets={"A": ("A",), "B": ("B",), "both": ("A", "B"), None: None}[args.target],
         treatments=None if args.treatments is None else parse_treatments(args.treatments),
@@ -259,11 +260,16 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("name", nargs="?", help="a data set, such as tiny-imagenet or folder:PATH")
     asked.set_defaults(call=_data)
     checked = commands.add_parser("doctor", help="what this machine will do, and how long each profile takes")
-    checked.add_argument("--device", choices=tuple(DEVICES), help=DEVICE_HELP)
+    _add_device(checked)
     checked.set_defaults(call=_doctor)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    about = "; ".join(f"{name}: {device.about}" for name, device in DEVICES.items())
+    command.add_argument("--device", choices=tuple(DEVICES), help=f"{about}; default: cuda, else cpu")
 
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
@@ -273,18 +279,20 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
         "run",
         help="train what a study lacks",
         description="Train every run of a profile that the store lacks. Stop it when you like: the same command "
-        "goes on where it stopped, and several processes may work on one store. --dataset, --split, --target and "
-        "--treatments change one part of it, the main one unless --part names another; --epochs changes every part.",
+        "goes on where it stopped, and several processes may work on one store. --dataset, --network, --split, "
+        "--target and --treatments change one part of it, the main one unless --part names another; --epochs changes "
+        "every part.",
     )
     run.add_argument("--profile", required=True, metavar="NAME", help=names)
     run.add_argument("--store", type=Path, required=True, metavar="DIR", help="where finished runs lie")
     run.add_argument("--part", metavar="NAME", help=parts)
     run.add_argument("--dataset", metavar="NAME", help="see `transferlib data list`")
+    run.add_argument("--network", metavar="NAME", help=f"one of {', '.join(NETWORKS)}")
     run.add_argument("--split", help="random:SEED, natural-manmade[:SEED] (cut to equal size) or similarity:X")
     run.add_argument("--target", choices=("A", "B", "both"), help="the half to train on")
     run.add_argument("--treatments", metavar="LIST", help="families and runs, such as base,BnB,A3B+")
     run.add_argument("--epochs", type=int, metavar="E", help="length of every training")
-    run.add_argument("--device", choices=tuple(DEVICES), help=DEVICE_HELP)
+    _add_device(run)
     run.add_argument("--precision", default="auto", help="auto (what the device is good at), bf16, fp16 or fp32")
     run.add_argument("--compile", action="store_true", help="pass the networks through torch.compile")
     run.add_argument(
@@ -326,7 +334,7 @@ def _add_measure(commands: argparse._SubParsersAction) -> None:
     measured.add_argument("--csv", type=Path, metavar="FILE", help="write the table as a CSV file")
     measured.add_argument("--seeds", type=int, metavar="N", help="trainings of everything: 3, or 1 for a large target")
     measured.add_argument("--epochs", type=int, metavar="E", help="length of every training; default: by the data")
-    measured.add_argument("--device", choices=tuple(DEVICES), help=DEVICE_HELP)
+    _add_device(measured)
     measured.set_defaults(call=_measure)
 
 

@@ -45,19 +45,21 @@ KINDS: dict[str, Kind] = {
         Kind("RnB", "random", "random layers", untunable="random layers that are trained are an ordinary start"),
     )
 }
+PAPERS = tuple(KINDS)
 FAMILIES: list[str] = ["base", "BnB", "AnB", "BnB+", "AnB+", "RnB"]  # in the order of the paper's figures
 
 
 def register(kind: Kind) -> None:
-    """Let studies name a kind of treatment of your own, such as ``SnB``.
+    """Let studies name a kind of treatment of your own, such as ``SnB``; read again, it takes its former self's place.
 
     Raises:
-        TransferlibError: for a name that is taken, or not of that form.
+        TransferlibError: for a name of the paper's, or not of that form.
     """
-    if kind.name in KINDS or not re.fullmatch("[A-Z]nB", kind.name):
+    if kind.name in PAPERS or not re.fullmatch("[A-Z]nB", kind.name):
         raise TransferlibError(f"expected a kind named by a free letter, such as SnB, got {kind.name}")
     KINDS[kind.name] = kind
-    FAMILIES.extend([kind.name] if kind.untunable else [kind.name, f"{kind.name}+"])
+    names = [kind.name] if kind.untunable else [kind.name, f"{kind.name}+"]
+    FAMILIES[:] = [*(name for name in FAMILIES if name.removesuffix("+") != kind.name), *names]
 
 
 @dataclass(frozen=True, order=True)

@@ -1,6 +1,6 @@
 """Networks of exactly 8 layers that describe themselves, in which a layer carries all that follows its weights."""
 
-from transferlib.nets.alexnet import AlexNetSpec, Conv
+from transferlib.nets.alexnet import AlexNetSpec, Conv, FullyConnected
 from transferlib.nets.geometry import Grid, ReceptiveField
 from transferlib.nets.initialisation import draw_weights, he
 from transferlib.nets.registry import NETWORKS, network, register
@@ -11,6 +11,7 @@ __all__ = [
     "NETWORKS",
     "AlexNetSpec",
     "Conv",
+    "FullyConnected",
     "Grid",
     "Layer",
     "NetworkSpec",
