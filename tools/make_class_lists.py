@@ -1,9 +1,9 @@
-"""Write `transferlib/data/tiny_imagenet_classes.csv`: Tiny ImageNet's classes, and what WordNet has above each.
+"""Write ``transferlib/data/tiny_imagenet_classes.csv``: Tiny ImageNet's classes, and what WordNet has above each.
 
     python tools/make_class_lists.py WNIDS_TXT [--dict FOLDER]
 
 So a split of the classes can be shown without a single photograph. WNIDS_TXT is the data set's own list; the database
-of WordNet 3.0 is the one that `make_wordnet_groups.py` reads.
+of WordNet 3.0 is the one that ``make_wordnet_groups.py`` reads.
 """
 
 from __future__ import annotations

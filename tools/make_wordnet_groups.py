@@ -1,4 +1,4 @@
-"""Write the tables of `transferlib.data.wordnet`: which ImageNet classes are natural, which man-made.
+"""Write the tables of ``transferlib.data.wordnet``: which ImageNet classes are natural, which man-made.
 
     python tools/make_wordnet_groups.py [--dict FOLDER] [--wnids FILE ...] [--paper FILE]
 

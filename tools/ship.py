@@ -1,9 +1,9 @@
-"""Ship what the layer chapters need of the published bases: their weights in half precision, and `layers.json`.
+"""Ship what the layer chapters need of the published bases: their weights in half precision, and ``layers.json``.
 
     python tools/ship.py STORE [--to book/results]
 
 STORE is a store that has the weights of the bases of random:0 and natural-manmade:0; Tiny ImageNet must be there. The
-weights carry the accuracy that they reach after the rounding. `layers.json` holds the probes, the concepts and the
+weights carry the accuracy that they reach after the rounding. ``layers.json`` holds the probes, the concepts and the
 similarities of chapter 4, measured on photographs that do not ship.
 """
 

@@ -1,4 +1,4 @@
-"""Write the results of the published store into the README and into `book/results/README.md`, between their marks.
+"""Write the results of the published store into the README and into ``book/results/README.md``, between their marks.
 
 Nobody types a result: this script does, from the runs, and a test compares.
 

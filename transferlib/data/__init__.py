@@ -17,26 +17,3 @@ from transferlib.data.registry import (
     register,
     snapshot,
 )
-
-__all__ = [
-    "DATASETS",
-    "FOLDER",
-    "Catalogue",
-    "Check",
-    "Dataset",
-    "Finding",
-    "Images",
-    "Provider",
-    "Size",
-    "Snapshot",
-    "catalogue",
-    "check",
-    "data_root",
-    "fetch",
-    "input_folders",
-    "kin",
-    "load",
-    "lookup",
-    "register",
-    "snapshot",
-]

@@ -92,7 +92,7 @@ def hidden(name: str) -> bool:
 def _of_pictures(path: str) -> list[str]:
     """The pictures of all kinds in a hidden folder, or the hidden file itself if it is one."""
     if not Path(path).is_dir():
-        return [path] * path.lower().endswith(SUFFIXES + UNREAD)
+        return [path] if path.lower().endswith(SUFFIXES + UNREAD) else []
     return sorted(
         f"{at}/{name}" for at, _, names in os.walk(path) for name in names if name.lower().endswith(SUFFIXES + UNREAD)
     )
@@ -177,7 +177,8 @@ def pictures(folder: Path, left: LeftOut | None = None) -> list[str]:
             if hidden(name):
                 left.add(HIDDEN, *_of_pictures(file))
             elif ending.endswith(SUFFIXES + UNREAD):
-                found += [file] * (not left.leads_back(file))
+                if not left.leads_back(file):
+                    found.append(file)
             else:
                 left.add(NO_PICTURE, file)
     found.sort()

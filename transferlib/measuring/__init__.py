@@ -10,5 +10,3 @@ from __future__ import annotations
 from transferlib.measuring.example import example_folders
 from transferlib.measuring.report import Measurement
 from transferlib.measuring.running import measure
-
-__all__ = ["Measurement", "example_folders", "measure"]

@@ -5,22 +5,3 @@ from transferlib.nets.geometry import Grid, ReceptiveField
 from transferlib.nets.initialisation import draw_weights, he
 from transferlib.nets.registry import NETWORKS, network, register
 from transferlib.nets.stack import LAYERS, Layer, NetworkSpec, Stack, as_recorded, outline
-
-__all__ = [
-    "LAYERS",
-    "NETWORKS",
-    "AlexNetSpec",
-    "Conv",
-    "FullyConnected",
-    "Grid",
-    "Layer",
-    "NetworkSpec",
-    "ReceptiveField",
-    "Stack",
-    "as_recorded",
-    "draw_weights",
-    "he",
-    "network",
-    "outline",
-    "register",
-]
