@@ -156,7 +156,7 @@ def to_input(pixels: Tensor, spec: NetworkSpec, device: torch.device) -> Tensor:
 def dropout_masks(
     stream: StreamName, epoch: int, step: int, p: float, batch: int, layers: Iterable[Layer], how: Execution
 ) -> dict[int, Tensor]:
-    """Dropout for one step after the layers that ask for it: {layer: (B, *its shape)}, 0 or 1 / (1 - p)."""
+    """Dropout for one step after the layers that ask for it: {layer: (B, and its shape)}, 0 or 1 / (1 - p)."""
     masks = {}
     for k, layer in enumerate(layers, start=1):
         if layer.dropout:

@@ -147,7 +147,7 @@ class Method:
 
     ``see(net, image, n, target)`` takes the image as (1, 3, R, R), the layer as 1..8 and the class in question, and
     gives float32 in -1..1, scaled by its largest size: (R, R), a map over the image; (R, R, 3), a picture; or
-    (rows, columns), one cell for each unit of a layer that has no positions (6 to 8; cells left over are 0).
+    (rows, columns), one cell for each unit of a layer that has no positions (cells left over are 0).
     """
 
     see: See
@@ -186,7 +186,7 @@ def _see_guided(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
 
 
 def _see_gradcam(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
-    """Selvaraju et al. (2017), the negative part cut off as there; units of layers 6 to 8 are not summed."""
+    """Selvaraju et al. (2017), the negative part cut off as there; units without positions are not summed."""
     if not net.layer(n).has_positions:
         return _laid_out(LayerGradientXActivation(net, examined(net, n)).attribute(image, target), image.shape[-1])
     found = LayerGradCam(net, examined(net, n)).attribute(image, target, relu_attributions=True)
@@ -212,7 +212,7 @@ def _see_ablation(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
 METHODS: dict[str, Method] = {
     "activation": Method(
         _see_activation,
-        "Where the layer's strongest unit answers; from layer 6 on, how strongly each unit answers.",
+        "Where the layer's strongest unit answers; in a layer without positions, how strongly each unit answers.",
         "It shows one unit of many, and not whether the network makes any use of it.",
     ),
     "guided backpropagation": Method(
@@ -223,7 +223,7 @@ METHODS: dict[str, Method] = {
     ),
     "Grad-CAM": Method(
         _see_gradcam,
-        "Where channels answer whose rise would raise the class; from layer 6 on, each unit's value times slope.",
+        "Where channels answer whose rise would raise the class; without positions, each unit's value times slope.",
         "It averages slopes over positions, which suits late layers: in early ones a channel helps here and hurts "
         "there, and the map says little. It is no finer than the layer's own grid.",
     ),

@@ -123,7 +123,7 @@ def figure_views(net: Stack, pictures: Mapping[str, np.ndarray], name: str, laye
     return _mosaic(rows, list(pictures), ["input", *(f"layer {n}" for n in layers)])
 
 
-def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] = (1, 2, 3, 4, 5), units: int = 2) -> Figure:
+def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] | None = None, units: int = 2) -> Figure:
     """What a layer's units answer to most: patches of images, cut to the receptive field, strongest first.
 
     The units shown are those that are strongest in most of the images.
@@ -131,12 +131,12 @@ def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] = (1, 2
     Args:
         net: in evaluation mode.
         pixels: uint8 (N, R, R, 3) of the network's resolution; images that may be shown.
-        layers: among 1..8.
+        layers: among 1..8; those whose units have positions by default.
         units: how many of each layer.
     """
     images = to_input(torch.from_numpy(np.ascontiguousarray(pixels)), net.spec, torch.device("cpu"))
     rows, names = [], []
-    for n in layers:
+    for n in layers or [k for k, layer in enumerate(net, start=1) if layer.has_positions]:
         field = net.layer(n).field
         size = min(field.size, net.spec.resolution) if field else net.spec.resolution
         wins = torch.bincount(strongest_units(net, images, n)[:, 0])
