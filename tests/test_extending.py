@@ -24,7 +24,8 @@ from transferlib.treatments import FAMILIES, KINDS
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "book" / "extending.md").read_text(encoding="utf-8")
 FILES = {match[1]: match[0] for match in re.finditer(r"(?<=```python\n)# (\w+\.py)\n.*?(?=```)", TEXT, re.S)}
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.S) for line in block.splitlines()]
+SHELL = "".join(re.findall(r"```sh\n(.*?)```", TEXT, re.S))
+COMMANDS = SHELL.replace("\\\n", " ").splitlines()
 
 
 @pytest.fixture
