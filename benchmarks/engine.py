@@ -77,7 +77,7 @@ def measure() -> dict[str, object]:
         found.append(compare("bf16, not float32", fast, lambda: speed.our_seconds(slow, STEPS)[0]))
     rows = [base(half, how, _RowMajor)]
     found.append(compare("channels last, not row-major", [base(half, how)], lambda: speed.our_seconds(rows, STEPS)[0]))
-    about = {"device": how.device_name, "execution": str(how), "network": setting.NETWORK}
+    about: dict[str, object] = {"device": how.device_name, "execution": str(how), "network": setting.NETWORK}
     return about | {"batch": setting.RECIPE.batch_size, "versions": versions(), "effects": found}
 
 

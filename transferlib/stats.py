@@ -54,7 +54,7 @@ def comparable(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise TransferlibError("the store has no finished run: start with `transferlib run`")
     sizes = table.groupby(GROUP, dropna=False, sort=False)["key"].transform("size")
-    first = table.loc[sizes.idxmax(), GROUP]
+    first = table[GROUP].iloc[int(sizes.argmax())]
     same = (table[GROUP] == first) | (table[GROUP].isna() & first.isna())
     return table[same.all(axis=1)]
 
@@ -143,7 +143,8 @@ def contrast(table: pd.DataFrame, weights: Weights) -> pd.DataFrame:
 def _scores(chosen: Sequence[tuple]) -> np.ndarray | None:
     if not hasattr(chosen[0][0], "correct"):
         return None
-    return sum(weight * run.correct.astype(float) for run, weight in chosen)
+    none = np.zeros(len(chosen[0][0].correct))
+    return sum((weight * run.correct.astype(float) for run, weight in chosen), start=none)
 
 
 @dataclass(frozen=True)

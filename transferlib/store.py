@@ -57,7 +57,7 @@ def _named_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         otherwise = "cannot write in {folder} ({why}): mend that and start again; what is finished is kept"
         why = error.strerror or str(error)
-        raise TransferlibError(MENDS.get(error.errno, otherwise).format(folder=folder, why=why)) from error
+        raise TransferlibError(MENDS.get(error.errno or 0, otherwise).format(folder=folder, why=why)) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

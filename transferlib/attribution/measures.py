@@ -105,8 +105,8 @@ def own_over_foreign(measures: dict) -> pd.Series:
         loses to specificity.
     """
     accuracy = pd.DataFrame(measures["probes"]).pivot(index="layer", columns=["classes", "network"], values="accuracy")
-    halves = [accuracy[own, own] - accuracy[own, other] for own, other in (HALVES, HALVES[::-1])]
-    return 50 * sum(halves)
+    of_a, of_b = (accuracy[own, own] - accuracy[own, other] for own, other in (HALVES, HALVES[::-1]))
+    return 50 * (of_a + of_b)
 
 
 def _some(sets: list[np.ndarray], count: int, seed: int) -> np.ndarray:

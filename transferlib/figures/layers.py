@@ -26,6 +26,7 @@ from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
 
 WIDTH = 8.0  # inches
+Pictures = Sequence[np.ndarray] | np.ndarray  # uint8 (H, W, 3) each, or (N, H, W, 3)
 
 
 def as_picture(view: np.ndarray) -> np.ndarray:
@@ -39,7 +40,7 @@ def as_picture(view: np.ndarray) -> np.ndarray:
 
 
 def _mosaic(
-    rows: Sequence[Sequence[np.ndarray]], names: Sequence[str], titles: Sequence[str] = (), notes: Sequence[str] = ()
+    rows: Sequence[Pictures], names: Sequence[str], titles: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> Figure:
     """Pictures in rows and columns, all of one size, with a name for each row and a title for each column.
 

@@ -94,6 +94,7 @@ def _open(name: str) -> tuple[Snapshot, Dataset]:
 
 def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
     """A study of a source and a target that have been opened already."""
+    assert study.source is not None  # of ``study_of``
     return dataclasses.replace(study, snapshot=target, source=dataclasses.replace(study.source, snapshot=source))
 
 
@@ -101,7 +102,7 @@ def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
     executor("serial").run(trainer, study)
     records = trainer.store.records(study.run_keys)
     correct, table = {config_key(record["config"]): correct_images(record) for record in records}, as_table(records)
-    return table.assign(correct=[correct[key] for key in table["key"]])
+    return table.assign(correct=table["key"].map(correct))
 
 
 def _changed(study: Study) -> list[str]:

@@ -70,7 +70,7 @@ class Scores:
         return Estimate(float(by_image.mean()), math.sqrt(total), welch, seeds, over)
 
     def _training(self, treatment: Treatment) -> float:
-        pooled = np.mean(list(self.spread.values())) if self.spread else 0.0
+        pooled = float(np.mean(list(self.spread.values()))) if self.spread else 0.0
         return max(self.spread.get(treatment, 0.0), pooled, 0.0)
 
 

@@ -94,8 +94,10 @@ def _picture(family: str, n: int, own: dict[int, pd.Series], base: pd.Series, to
     ax.plot(base, color=STYLE["base"][0], linewidth=1.8, label="base")
     _reaches(ax, base, base, STYLE["base"], above=True)
     for depth, accuracy in own.items():
-        chosen = {"linewidth": 2.2, "zorder": 3, "label": family.replace("n", str(n))}
-        ax.plot(accuracy, color=colour, **(chosen if depth == n else {"linewidth": 0.9, "alpha": 0.35}))
+        if depth == n:
+            ax.plot(accuracy, color=colour, linewidth=2.2, zorder=3, label=family.replace("n", str(n)))
+        else:
+            ax.plot(accuracy, color=colour, linewidth=0.9, alpha=0.35)
     if n in own:
         _reaches(ax, own[n], base, (colour, marker), above=False)
     ax.plot([], [], color=colour, linewidth=0.9, alpha=0.5, label=f"{family} at other n")
