@@ -75,9 +75,11 @@ def ship_measures(store: Store, to: Store) -> None:
     sets = class_sets(OpenData().dataset(plans[0]), SPLITS[0])
     net_a, net_b = (rounded(store, plan) for plan in plans)
     measures = layer_measures(net_a, net_b, sets)
-    measures["made_of"] |= {"bases": [plan.run_keys[0] for plan in plans], "split": SPLITS[0], "made_with": versions()}
-    (to.folder / "layers.json").write_text(json.dumps(measures, indent=1) + "\n", encoding="utf-8")
-    print("layers.json", measures["made_of"])
+    bases = [plan.run_keys[0] for plan in plans]
+    made_of = {**measures["made_of"], "bases": bases, "split": SPLITS[0], "made_with": versions()}
+    shipped = {**measures, "made_of": made_of}
+    (to.folder / "layers.json").write_text(json.dumps(shipped, indent=1) + "\n", encoding="utf-8")
+    print("layers.json", made_of)
 
 
 def main() -> None:

@@ -231,7 +231,7 @@ def ridge_classifier() -> Classifier:
         def __init__(self) -> None:
             self._direction, self._classes = torch.empty(0), []
 
-        def train_and_eval(self, dataloader: DataLoader, **_: object) -> dict:
+        def train_and_eval(self, dataloader: DataLoader, **_: object) -> dict[str, Tensor]:
             batches = list(dataloader)
             x, labels = (torch.cat([batch[k] for batch in batches]) for k in (0, 1))
             self._classes = list(dict.fromkeys(labels.tolist()))

@@ -20,7 +20,7 @@ from transferlib.measuring.report import Measurement, described
 from transferlib.names import printable
 from transferlib.nets import network
 from transferlib.paths import keep_apart
-from transferlib.records import as_table, config_key, correct_images
+from transferlib.records import as_table, config_key, with_correct
 from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.train import Recipe
@@ -100,9 +100,8 @@ def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
 
 def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
     executor("serial").run(trainer, study)
-    records = trainer.store.records(study.run_keys)
-    correct, table = {config_key(record["config"]): correct_images(record) for record in records}, as_table(records)
-    return table.assign(correct=table["key"].map(correct))
+    records = {config_key(record["config"]): record for record in trainer.store.records(study.run_keys)}
+    return with_correct(as_table(records.values()), records)
 
 
 def _changed(study: Study) -> list[str]:

@@ -38,7 +38,7 @@ class Scores:
         """Those of a table's runs on target B."""
         sound = runs[(runs["target"] == "B") & (runs["status"] != "diverged")]
         named = sound.sort_values("seed").groupby("treatment")["correct"]
-        return cls({Treatment.parse(name): 100.0 * np.stack(list(rows)) for name, rows in named})
+        return cls({Treatment.parse(str(name)): 100.0 * np.stack(list(rows)) for name, rows in named})
 
     @cached_property
     def spread(self) -> dict[Treatment, float]:
