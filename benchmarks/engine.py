@@ -34,8 +34,10 @@ class _RowMajor(Family):
 def base(half: Half, how: Execution, kind: type[Family] = Family) -> Family:
     """A base in a number format."""
     (treatment,) = FamilyName("base").treatments
-    layout = torch.contiguous_format if kind is _RowMajor else torch.channels_last
-    net = fresh_network(setting.spec(), half.classes, ("fresh",), how.device).to(memory_format=layout)
+    net = fresh_network(setting.spec(), half.classes, ("fresh",), how.device)
+    if kind is _RowMajor:
+        for weight in net.parameters():
+            weight.data = weight.data.contiguous()
     return kind([Member(treatment, net, setting.RECIPE, how)], None, setting.RECIPE, ("benchmark",), half, half, how)
 
 

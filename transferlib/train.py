@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -229,7 +229,8 @@ def fresh_network(spec: NetworkSpec, classes: int, stream: StreamName, device: t
     for k, layer in enumerate(net, start=1):
         # a stream a layer: fresh layers above a cut are the same ones whatever n, and whatever lies below
         spec.initialise(layer, k, generator(*stream, "weights", k))
-    return net.to(device).to(memory_format=torch.channels_last)
+    to: Callable[..., Stack] = net.to  # older versions of torch annotate it without a layout
+    return to(device, memory_format=torch.channels_last)
 
 
 def graft(treatment: Treatment, source: Stack, fresh: Stack) -> Stack:
