@@ -26,6 +26,7 @@ smoke: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --project . --pythonpath $(BIN)/python
 	$(BIN)/python tools/lint_notebooks.py
 	# in the order of the folders: the slowest files, in browser/ and chapters/, come first and side by side
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \

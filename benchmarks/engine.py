@@ -34,8 +34,10 @@ class _RowMajor(Family):
 def base(half: Half, how: Execution, kind: type[Family] = Family) -> Family:
     """A base in a number format."""
     (treatment,) = FamilyName("base").treatments
-    layout = torch.contiguous_format if kind is _RowMajor else torch.channels_last
-    net = fresh_network(setting.spec(), half.classes, ("fresh",), how.device).to(memory_format=layout)
+    net = fresh_network(setting.spec(), half.classes, ("fresh",), how.device)
+    if kind is _RowMajor:
+        for weight in net.parameters():
+            weight.data = weight.data.contiguous()
     return kind([Member(treatment, net, setting.RECIPE, how)], None, setting.RECIPE, ("benchmark",), half, half, how)
 
 
@@ -77,7 +79,7 @@ def measure() -> dict[str, object]:
         found.append(compare("bf16, not float32", fast, lambda: speed.our_seconds(slow, STEPS)[0]))
     rows = [base(half, how, _RowMajor)]
     found.append(compare("channels last, not row-major", [base(half, how)], lambda: speed.our_seconds(rows, STEPS)[0]))
-    about = {"device": how.device_name, "execution": str(how), "network": setting.NETWORK}
+    about: dict[str, object] = {"device": how.device_name, "execution": str(how), "network": setting.NETWORK}
     return about | {"batch": setting.RECIPE.batch_size, "versions": versions(), "effects": found}
 
 

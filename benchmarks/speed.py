@@ -36,7 +36,9 @@ def our_seconds(families: list[Family], steps: int) -> tuple[float, int]:
     return taken, images
 
 
-def tutorial_seconds(folder: Path, build: Callable[[], list[nn.Module]], steps: int, workers: int) -> tuple[float, int]:
+def tutorial_seconds(
+    folder: Path, build: Callable[[], list[nn.Sequential]], steps: int, workers: int
+) -> tuple[float, int]:
     """The tutorial's way, with networks built off the clock."""
     models = build()
     count = len(models) * (WARM_STEPS + steps) + 2 * setting.THREADS  # some are left: the end is not emptier
@@ -44,14 +46,14 @@ def tutorial_seconds(folder: Path, build: Callable[[], list[nn.Module]], steps: 
     return tutorial.timed(models, setting.RECIPE, batches, WARM_STEPS, steps)
 
 
-def tutorial_base(classes: int) -> list[nn.Module]:
+def tutorial_base(classes: int) -> list[nn.Sequential]:
     """The one network of a base."""
     return [tutorial.alexnet(setting.spec(), classes, setting.RECIPE.dropout)]
 
 
-def tutorial_families(classes: int) -> list[nn.Module]:
+def tutorial_families(classes: int) -> list[nn.Sequential]:
     """The fourteen networks AnB and BnB, n = 1..7."""
-    models = []
+    models: list[nn.Sequential] = []
     for _ in FAMILIES:
         (source,) = tutorial_base(classes)
         models += [tutorial.transferred(source, tutorial_base(classes)[0], n) for n in DEPTHS]
@@ -62,7 +64,7 @@ def against_tutorial(
     folder: Path,
     half: Half,
     names: tuple[str, ...],
-    build: Callable[[int], list[nn.Module]],
+    build: Callable[[int], list[nn.Sequential]],
     steps: int,
     repeats: int,
 ) -> float:
@@ -98,14 +100,19 @@ def base_ratio(folder: Path, half: Half) -> float:
 def bare_seconds(net: nn.Module, optimizer: torch.optim.SGD, images: Tensor, labels: Tensor, steps: int) -> float:
     """Steps on one batch that is in memory already: no crops, no dropout."""
     how = setting.machine()
-    for step in range(-WARM_STEPS, steps):
-        if step == 0:
-            start = time.perf_counter()
+
+    def step() -> None:
         with how.autocast():
             logits = net(images)
         F.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+    for _ in range(WARM_STEPS):
+        step()
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
     return time.perf_counter() - start
 
 

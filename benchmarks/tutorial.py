@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -88,7 +88,7 @@ def train(model: nn.Module, optimizer: torch.optim.SGD, batches: Iterable[tuple[
     return seen
 
 
-def timed(models: list[nn.Module], recipe: Recipe, batches: DataLoader, warm: int, steps: int) -> tuple[float, int]:
+def timed(models: Sequence[nn.Module], recipe: Recipe, batches: DataLoader, warm: int, steps: int) -> tuple[float, int]:
     """Train one network after another, ``warm`` steps apart and ``steps`` on the clock; (seconds, images on it).
 
     All of them take their batches from one stream, so that the workers start once, off the clock.

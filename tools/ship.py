@@ -59,7 +59,10 @@ def ship_weights(store: Store, to: Store) -> None:
     """Write the half-precision files with what they reach."""
     for plan in (plan_of(split, half) for split in SPLITS for half in "AB"):
         key = plan.run_keys[0]
-        reached = {"top1": accuracy(rounded(store, plan), plan), "top1_before_rounding": store.get(key)["top1"]}
+        record = store.get(key)
+        if record is None:
+            raise SystemExit(f"no record of {plan} in {store.folder}")
+        reached = {"top1": accuracy(rounded(store, plan), plan), "top1_before_rounding": record["top1"]}
         path = store.ship(key, reached)
         (to.folder / "shipped").mkdir(exist_ok=True)
         shutil.copy2(path, to.folder / "shipped" / path.name)
@@ -70,10 +73,13 @@ def ship_measures(store: Store, to: Store) -> None:
     """Write ``layers.json`` for the bases of the first split."""
     plans = [plan_of(SPLITS[0], half) for half in "AB"]
     sets = class_sets(OpenData().dataset(plans[0]), SPLITS[0])
-    measures = layer_measures(*(rounded(store, plan) for plan in plans), sets)
-    measures["made_of"] |= {"bases": [plan.run_keys[0] for plan in plans], "split": SPLITS[0], "made_with": versions()}
-    (to.folder / "layers.json").write_text(json.dumps(measures, indent=1) + "\n", encoding="utf-8")
-    print("layers.json", measures["made_of"])
+    net_a, net_b = (rounded(store, plan) for plan in plans)
+    measures = layer_measures(net_a, net_b, sets)
+    bases = [plan.run_keys[0] for plan in plans]
+    made_of = {**measures["made_of"], "bases": bases, "split": SPLITS[0], "made_with": versions()}
+    shipped = {**measures, "made_of": made_of}
+    (to.folder / "layers.json").write_text(json.dumps(shipped, indent=1) + "\n", encoding="utf-8")
+    print("layers.json", made_of)
 
 
 def main() -> None:

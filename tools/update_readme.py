@@ -64,7 +64,8 @@ def by_depth(results: Results) -> pd.DataFrame:
 
 def _bases(results: Results) -> str:
     bases = results.table[results.table["kind"] == "base"]
-    return ", ".join(f"{100 * row.top1:.1f} % ({row.split}, {row.target})" for row in bases.itertuples())
+    found = zip(bases["top1"], bases["split"], bases["target"], strict=True)
+    return ", ".join(f"{100 * top1:.1f} % ({split}, {target})" for top1, split, target in found)
 
 
 def _controls(results: Results) -> str:

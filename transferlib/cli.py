@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -66,7 +67,7 @@ def _run(args: argparse.Namespace) -> None:
             report=LineReporter(),
             stop=args.stop,
         )
-        say(_summary(study, len(table), (table["status"] != "ok").sum()), sys.stdout)
+        say(_summary(study, len(table), int((table["status"] != "ok").sum())), sys.stdout)
     done = f"done: `transferlib results --store {args.store}` lists the runs, `transferlib plot` draws them"
     say(done, sys.stdout)
 
@@ -142,7 +143,7 @@ def _status(args: argparse.Namespace) -> None:
 
 def _results(args: argparse.Namespace) -> None:
     store = Store(args.store)
-    csv, parquet = (_output(path, _files_of(store)) for path in (args.csv, args.parquet))
+    csv, parquet = (_output(path, _files_of(store)) if path else None for path in (args.csv, args.parquet))
     _differ(csv, parquet)
     table = store.table()
     if csv:
@@ -156,10 +157,8 @@ def _results(args: argparse.Namespace) -> None:
         print(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
 
 
-def _output(path: Path | None, inputs: Iterable[Path]) -> Path | None:
+def _output(path: Path, inputs: Iterable[Path]) -> Path:
     """Where a file is to be written, found out before anything dear is done."""
-    if path is None:
-        return None
     path = resolved(path)
     keep_out(path, inputs)
     if not path.parent.is_dir():
@@ -190,8 +189,8 @@ def _plot(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace) -> None:
     inputs = [*data.input_folders(args.source, args.target), *_files_of(Store(args.store))]
-    out = _output(figure_path(args.out) if args.out else None, inputs)
-    csv = _output(args.csv, inputs)
+    out = _output(figure_path(args.out), inputs) if args.out else None
+    csv = _output(args.csv, inputs) if args.csv else None
     _differ(out, csv)
     measured = measure(
         args.source,
@@ -400,7 +399,7 @@ def _prepare_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if "matplotlib" not in sys.modules:  # a notebook's setting, inherited by its shell, can't draw here
         os.environ["MPLBACKEND"] = "agg"

@@ -11,7 +11,19 @@ import pandas as pd
 from transferlib import paper
 from transferlib.errors import TransferlibError
 from transferlib.splits import DISSIMILAR, RANDOM, of_kind
-from transferlib.stats import PAIR, PLACE, Estimate, contrast, equivalent, estimate, family_names, minus, plus, slope
+from transferlib.stats import (
+    PAIR,
+    PLACE,
+    Estimate,
+    Weights,
+    contrast,
+    equivalent,
+    estimate,
+    family_names,
+    minus,
+    plus,
+    slope,
+)
 
 MARGIN = 1.0  # points: a smaller loss is no loss
 HOLDS, WEAKER, NOT_HERE, UNKNOWN = "holds", "holds weaker", "does not hold here", "cannot be told"
@@ -98,7 +110,7 @@ def judge_effect(ours: Estimate, papers: float, margin: float = MARGIN) -> str:
     return NOT_HERE if high < 0 else UNKNOWN
 
 
-def _of_random(weights: dict) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
+def _of_random(weights: Weights) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
     return lambda table, _: estimate(contrast(of_kind(table, RANDOM), weights))
 
 
@@ -144,10 +156,14 @@ def epochs_saved(table: pd.DataFrame, curve_of: CurveOf, share: float, family: s
         if len(base) and len(transferred):
             of_base = curve_of(base.iloc[0])
             level = share * of_base["top1"].iloc[-1]
-            needed = epochs_to(of_base, level)
-            times = [epochs_to(curve, level) or curve["epoch"].iloc[-1] for curve in map(curve_of, transferred)]
-            rows.append((*pair[:3], 100 * (1 - sum(times) / len(times) / needed), None))
+            times = [_epochs_needed(curve_of(key), level) for key in transferred]
+            rows.append((*pair[:3], 100 * (1 - sum(times) / len(times) / _epochs_needed(of_base, level)), None))
     return pd.DataFrame(rows, columns=[*PLACE, "value", "scores"])
+
+
+def _epochs_needed(curve: pd.DataFrame, level: float) -> float:
+    """The epochs to an accuracy; those of the whole training where it is never reached."""
+    return epochs_to(curve, level) or curve["epoch"].iloc[-1]
 
 
 def _over_selffer(table: pd.DataFrame, _: CurveOf) -> Estimate:

@@ -23,7 +23,8 @@ _HALVES = {"natural": "A", "man-made": "B", "all-1000": "B"}
 
 
 def _read(name: str) -> pd.DataFrame:
-    return pd.read_csv(files("transferlib") / name)
+    with files("transferlib").joinpath(name).open(encoding="utf-8") as file:
+        return pd.read_csv(file)
 
 
 @cache
@@ -68,7 +69,7 @@ def _split(study: str, number: float) -> str:
 
 
 def _treatment(family: str, n: int) -> str:
-    return str(Treatment(family.rstrip("+"), n, family.endswith("+")))  # type: ignore[arg-type]
+    return str(Treatment(family.rstrip("+"), n, family.endswith("+")))
 
 
 @cache

@@ -83,7 +83,11 @@ def counted(total: int | None, title: str | None, unit: str, done: int = 0) -> I
     title, room = printable(title), log.width() // 3
     short = title if len(title) <= room else f"…{title[1 - room :]}"
     with tqdm(total=total, initial=done, desc=short, file=log, **how) as bar:
-        yield bar.update
+
+        def add(count: int) -> None:
+            bar.update(count)
+
+        yield add
 
 
 class _Lines:

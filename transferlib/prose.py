@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from transferlib import paper
@@ -73,6 +74,6 @@ def _over(effect: Effect) -> str:
 
 def _plain(value: object) -> object:
     """NumPy's numbers as Python's, anything else that JSON lacks as text."""
-    if hasattr(value, "item"):
+    if isinstance(value, np.generic):
         value = value.item()
     return value if isinstance(value, (bool, int, float, str)) or value is None else str(value)

@@ -21,7 +21,7 @@ from transferlib.executors import run_study
 from transferlib.nets import Stack, network, outline
 from transferlib.paths import resolved
 from transferlib.profiles import Profile, profile
-from transferlib.records import as_table, config_key, correct_images
+from transferlib.records import Record, as_table, config_key, with_correct
 from transferlib.splits import Split, make_split
 from transferlib.stats import PLACE, Estimate, Weights, contrast, difference, estimate, family_names
 from transferlib.store import Store
@@ -47,7 +47,7 @@ class Results:
     profile: Profile
     store: Store
     studies: tuple[Study, ...]
-    records: dict[str, dict] = field(repr=False)
+    records: dict[str, Record] = field(repr=False)
     on_cpu: bool = False
 
     @cached_property
@@ -55,7 +55,7 @@ class Results:
         """One row per run, as ``Store.table``, with ``correct``: which test images it gets right, bool (M,)."""
         rows = self.everything
         rows = rows[rows["key"].isin(_keys(self.studies))].reset_index(drop=True)
-        return rows.assign(correct=[correct_images(self.records[key]) for key in rows["key"]])
+        return with_correct(rows, self.records)
 
     @property
     def everything(self) -> pd.DataFrame:
@@ -223,7 +223,7 @@ def _asked(chosen: Profile, parts: Sequence[str], treatments: str | None) -> tup
     return tuple(dataclasses.replace(study, treatments=some) for study, some in kept if some)
 
 
-def _all_runs(store: Store, name: str) -> dict[str, dict]:
+def _all_runs(store: Store, name: str) -> dict[str, Record]:
     """All finished runs of a profile's store by their keys; only what is published must be there already."""
     if name != PUBLISHED and not (store.folder / "runs").is_dir():
         return {}

@@ -107,7 +107,7 @@ def of_kind(table: pd.DataFrame, *kinds: str) -> pd.DataFrame:
         table: with a column ``split``.
         kinds: ``RANDOM``, ``DISSIMILAR`` (natural and man-made things), ``DIAL`` (of ``shapes``) or ``WHOLE``.
     """
-    return table[table["split"].map(lambda spec: _parts(spec)[0]).isin(kinds)]
+    return table[table["split"].map(lambda spec: _parts(str(spec))[0]).isin(kinds)]
 
 
 def similarity_of(spec: str) -> float | None:

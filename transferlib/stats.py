@@ -54,7 +54,7 @@ def comparable(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise TransferlibError("the store has no finished run: start with `transferlib run`")
     sizes = table.groupby(GROUP, dropna=False, sort=False)["key"].transform("size")
-    first = table.loc[sizes.idxmax(), GROUP]
+    first = table[GROUP].iloc[int(sizes.argmax())]
     same = (table[GROUP] == first) | (table[GROUP].isna() & first.isna())
     return table[same.all(axis=1)]
 
@@ -133,17 +133,20 @@ def contrast(table: pd.DataFrame, weights: Weights) -> pd.DataFrame:
     sound = sound.assign(family=family_names(sound))
     rows = []
     for pair, runs in sound.groupby(PAIR, dropna=False, sort=False):
-        by_place = {(run.family, run.n): run for run in runs.itertuples()}
+        by_place = {place: row for row, place in enumerate(zip(runs["family"], runs["n"], strict=True))}
         if all(place in by_place for place in weights):
-            chosen = [(by_place[place], 100 * weight) for place, weight in weights.items()]
-            rows.append((*pair[:3], sum(w * run.top1 for run, w in chosen), _scores(chosen)))
+            chosen = {by_place[place]: 100 * weight for place, weight in weights.items()}
+            top1 = runs["top1"].to_numpy(float)
+            rows.append((*pair[:3], sum(w * top1[row] for row, w in chosen.items()), _scores(runs, chosen)))
     return pd.DataFrame(rows, columns=[*PLACE, "value", "scores"])
 
 
-def _scores(chosen: Sequence[tuple]) -> np.ndarray | None:
-    if not hasattr(chosen[0][0], "correct"):
+def _scores(runs: pd.DataFrame, chosen: Mapping[int, float]) -> np.ndarray | None:
+    """The runs in these rows, by their weights, added up image by image."""
+    if "correct" not in runs:
         return None
-    return sum(weight * run.correct.astype(float) for run, weight in chosen)
+    correct: list[np.ndarray] = runs["correct"].tolist()
+    return sum((w * correct[row].astype(float) for row, w in chosen.items()), start=np.zeros(len(correct[0])))
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,8 @@ def difference(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """One contrast minus another, in the pairs that have both and image by image, in the form of ``contrast``."""
     both = first.merge(second, on=PLACE, suffixes=("", "_second"))
     scores = [None if a is None else a - b for a, b in zip(both["scores"], both["scores_second"], strict=True)]
-    return both.assign(value=both["value"] - both["value_second"], scores=scores)[first.columns]
+    by_image = pd.Series(scores, both.index, dtype=object)
+    return both.assign(value=both["value"] - both["value_second"], scores=by_image)[first.columns]
 
 
 def by_split(contrasts: pd.DataFrame) -> pd.DataFrame:
@@ -341,7 +345,8 @@ def noise_of_training(table: pd.DataFrame) -> dict[str, float] | None:
     bases = sound[sound["kind"] == "base"].set_index(PAIR)[["top1", "correct"]].add_prefix("base_")
     paired = sound[sound["kind"] != "base"].join(bases, on=PAIR, how="inner")
     paired = paired.assign(difference=100 * (paired["top1"] - paired["base_top1"]))
-    errors = [difference_over_images(run.correct, run.base_correct)[1] / 1.96 for run in paired.itertuples()]
+    images = zip(paired["correct"], paired["base_correct"], strict=True)
+    errors = [difference_over_images(run, base)[1] / 1.96 for run, base in images]
     same = [name for name in PAIR if name != "seed"] + ["treatment"]
     seeds = (
         paired.assign(error=errors)
@@ -368,10 +373,11 @@ def half_widths(table: pd.DataFrame, first: str, second: str) -> dict[str, float
         TransferlibError: where no pair has both.
     """
     for _, runs in table.groupby(PAIR, dropna=False, sort=False):
-        by_name = runs.set_index("treatment")
-        if first in by_name.index and second in by_name.index:
-            one, two = by_name.loc[first], by_name.loc[second]
-            variance = sum(run["top1"] * (1 - run["top1"]) / len(run["correct"]) for run in (one, two))
-            paired = difference_over_images(one["correct"], two["correct"])[1]
-            return {"paired": paired, "unpaired": 196 * math.sqrt(variance), "images": len(one["correct"])}
+        columns = zip(runs["treatment"], runs["top1"], runs["correct"], strict=True)
+        found = {name: (top1, correct) for name, top1, correct in columns}
+        if first in found and second in found:
+            (_, one), (_, two) = both = found[first], found[second]
+            variance = sum(top1 * (1 - top1) / len(correct) for top1, correct in both)
+            paired = difference_over_images(one, two)[1]
+            return {"paired": paired, "unpaired": 196 * math.sqrt(variance), "images": len(one)}
     raise TransferlibError(f"no pair of this table has both {first} and {second}")

@@ -32,7 +32,7 @@ from transferlib.errors import TransferlibError
 from transferlib.names import printable
 from transferlib.paths import resolved
 from transferlib.progress import say
-from transferlib.records import as_json, as_table, canonical, config_key, from_json
+from transferlib.records import Record, as_json, as_table, canonical, config_key, from_json
 
 Kind = Literal["runs", "weights", "shipped", "checkpoints"]
 ENDINGS = {"runs": ".json", "weights": ".safetensors", "shipped": ".safetensors", "checkpoints": ".safetensors"}
@@ -57,7 +57,7 @@ def _named_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         otherwise = "cannot write in {folder} ({why}): mend that and start again; what is finished is kept"
         why = error.strerror or str(error)
-        raise TransferlibError(MENDS.get(error.errno, otherwise).format(folder=folder, why=why)) from error
+        raise TransferlibError(MENDS.get(error.errno or 0, otherwise).format(folder=folder, why=why)) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -145,11 +145,11 @@ class Store:
 
     # finished runs
 
-    def get(self, key: str) -> dict | None:
+    def get(self, key: str) -> Record | None:
         """A finished run's record, or None; a damaged one is named in a warning, and counts as missing."""
         return self._read("runs", key, lambda content: from_json(content, key))
 
-    def put(self, record: dict) -> str:
+    def put(self, record: Record) -> str:
         """Keep a finished run; returns its key."""
         key, content = config_key(record["config"]), as_json(record)
         try:
@@ -159,13 +159,13 @@ class Store:
         write_whole(self.path("runs", key), content)
         return key
 
-    def records(self, keys: Container[str] | None = None) -> list[dict]:
+    def records(self, keys: Container[str] | None = None) -> list[Record]:
         """All finished runs, or those of some keys; what can't be read is named in a warning."""
         self._must_exist()
         found = [self._get_or_tell(name) for name in self._names("runs") if keys is None or name in keys]
         return [record for record in found if record]
 
-    def _get_or_tell(self, key: str) -> dict | None:
+    def _get_or_tell(self, key: str) -> Record | None:
         try:
             return self.get(key)
         except TransferlibError as error:  # of the disk: the others are not blocked by it
@@ -190,13 +190,13 @@ class Store:
         """
         return self._weights("weights", key, like)
 
-    def ship(self, key: str, about: dict) -> Path:
+    def ship(self, key: str, about: Mapping[str, object]) -> Path:
         """Keep a run's weights in half precision too, to travel with the book; ``about`` goes with them."""
         weights = self.get_weights(key)
         if weights is None:
             raise TransferlibError(f"no weights of run {key} in {self.folder}")
         path = self.path("shipped", key)
-        self._put_tensors(path, in_half_precision(weights), {"key": key} | about)
+        self._put_tensors(path, in_half_precision(weights), {"key": key, **about})
         return path
 
     def get_shipped(self, key: str, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor] | None:
@@ -214,7 +214,7 @@ class Store:
 
         return self._read(kind, key, parse)
 
-    def put_checkpoint(self, name: str, tensors: dict[str, Tensor], rest: dict) -> None:
+    def put_checkpoint(self, name: str, tensors: dict[str, Tensor], rest: Mapping[str, object]) -> None:
         """Keep the state of a training under way."""
         self._put_tensors(self.path("checkpoints", name), tensors, rest)
 
@@ -294,7 +294,7 @@ class Store:
             )
         return [name for name in names if KEY.fullmatch(name)]
 
-    def _put_tensors(self, path: Path, tensors: dict[str, Tensor], rest: dict) -> None:
+    def _put_tensors(self, path: Path, tensors: dict[str, Tensor], rest: Mapping[str, object]) -> None:
         write_whole(path, to_safetensors(tensors, rest))
 
     def _must_exist(self) -> None:
@@ -308,7 +308,7 @@ def _checked(name: str) -> str:
     return name
 
 
-def to_safetensors(tensors: Mapping[str, Tensor], rest: dict) -> bytes:
+def to_safetensors(tensors: Mapping[str, Tensor], rest: Mapping[str, object]) -> bytes:
     """Tensors and plain values as a safetensors file, with a digest of both in its metadata."""
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     text = json.dumps(rest)

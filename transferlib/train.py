@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -229,7 +229,8 @@ def fresh_network(spec: NetworkSpec, classes: int, stream: StreamName, device: t
     for k, layer in enumerate(net, start=1):
         # a stream a layer: fresh layers above a cut are the same ones whatever n, and whatever lies below
         spec.initialise(layer, k, generator(*stream, "weights", k))
-    return net.to(device, memory_format=torch.channels_last)
+    to: Callable[..., Stack] = net.to  # older versions of torch annotate it without a layout
+    return to(device, memory_format=torch.channels_last)
 
 
 def graft(treatment: Treatment, source: Stack, fresh: Stack) -> Stack:
@@ -292,7 +293,7 @@ class Family:
         """The members that have not diverged."""
         return [member for member in self.members if not member.diverged]
 
-    def run(self) -> Iterable[int]:
+    def run(self) -> Iterator[int]:
         """Train to the end; yields the number of finished steps after each, so that a caller can report or stop."""
         while self.done_steps < self.total_steps and self.active:
             self.train_step()
@@ -437,7 +438,7 @@ def _momenta(member: Member) -> list[Tensor]:
     return [member.optimizer.state[p]["momentum_buffer"] for p in member.trained]
 
 
-def centre_batches(half: Half, spec: NetworkSpec, device: torch.device, batch: int) -> Iterable[tuple[Tensor, Tensor]]:
+def centre_batches(half: Half, spec: NetworkSpec, device: torch.device, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The half's images in order, cut at the centre, as (input, labels)."""
     margin = (half.pixels.shape[1] - spec.resolution) // 2
     for start in range(0, len(half), batch):

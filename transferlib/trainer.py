@@ -18,7 +18,7 @@ from transferlib.halves import OpenData
 from transferlib.locks import Busy
 from transferlib.names import printable
 from transferlib.nets import NetworkSpec, Stack, network
-from transferlib.records import Config, config_key, result_of
+from transferlib.records import Config, Made, config_key, result_of
 from transferlib.store import Store
 from transferlib.streams import generator
 from transferlib.study import FamilyPlan
@@ -279,7 +279,7 @@ class Trainer:
             self.store.put({"config": config, **result_of(member, family), **made})
         self._drop_checkpoint(plan)
 
-    def _made_by(self, seconds: float) -> dict[str, object]:
+    def _made_by(self, seconds: float) -> Made:
         return {
             "seconds": round(seconds, 2),
             "device": self.execution.device_name,
@@ -296,7 +296,7 @@ def _progress(plan: FamilyPlan, family: Family, steps: int, seconds: float) -> P
     return Progress(plan, family.done_steps, family.total_steps, rate * family.batch_size, left)
 
 
-def runs_of(rest: dict) -> list[str]:
+def runs_of(rest: Mapping[str, object]) -> list[str]:
     """The keys of the runs that a checkpoint holds, in order.
 
     Raises:

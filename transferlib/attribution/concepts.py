@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from transferlib.errors import TransferlibError
 from transferlib.nets import Stack
 from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
+
+if TYPE_CHECKING:
+    from captum.concept import Classifier, Concept
 
 COUNTER = "random"
 SMALLEST = 16  # pixels: below, stripes and checks are the same few dots
@@ -217,7 +221,7 @@ def _held_out(concept: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) ->
 # --- TCAV scores, by Captum ---
 
 
-def ridge_classifier() -> object:
+def ridge_classifier() -> Classifier:
     """``ridge_direction`` as a classifier for Captum's TCAV; the accuracies of Captum's own are wrong for two sets."""
     from captum.concept import Classifier
 
@@ -227,7 +231,7 @@ def ridge_classifier() -> object:
         def __init__(self) -> None:
             self._direction, self._classes = torch.empty(0), []
 
-        def train_and_eval(self, dataloader: DataLoader, **_: object) -> dict:
+        def train_and_eval(self, dataloader: DataLoader, **_: object) -> dict[str, Tensor]:
             batches = list(dataloader)
             x, labels = (torch.cat([batch[k] for batch in batches]) for k in (0, 1))
             self._classes = list(dict.fromkeys(labels.tolist()))
@@ -292,17 +296,19 @@ def tcav_scores(
     return pd.DataFrame(rows)
 
 
-def _concept(net: Stack, name: str, number: int, images: int, seed: int) -> object:
+def _concept(net: Stack, name: str, number: int, images: int, seed: int) -> Concept:
     from captum.concept import Concept
 
     drawn = draw_concept(name, images, net.spec.resolution, seed=1000 * (seed + 1) + number)
     inputs = to_input(torch.from_numpy(drawn), net.spec, torch.device("cpu"))
     identifier = 100 * list(_FIELDS).index(name) + number
-    return Concept(identifier, f"{name}-{number}", DataLoader(list(inputs), batch_size=images))
+    # a list has a length and items, which is all that a loader's own documents ask of a data set
+    loader = DataLoader(list(inputs), batch_size=images)  # pyright: ignore[reportArgumentType]
+    return Concept(identifier, f"{name}-{number}", loader)
 
 
 def _interpret(
-    net: Stack, inputs: Tensor, target: int, sets: list[tuple], layers: Sequence[int]
+    net: Stack, inputs: Tensor, target: int, sets: list[tuple[Concept, Concept]], layers: Sequence[int]
 ) -> dict[tuple[int, int], float]:
     """Captum's sign counts for the first of each pair: {(pair, layer): share of the inputs}."""
     from captum.concept import TCAV

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,44 @@ from transferlib.train import fresh_network
 
 FORMAT = 1
 HALVES = ("A", "B")
+Row = dict[str, float | str]  # of a table, as JSON has it
+
+
+class Probing(TypedDict):
+    """How the probes were fitted, and on how much."""
+
+    per_class: int
+    grid: int
+    classes: dict[str, int]
+    test_images: dict[str, int]
+
+
+class MadeOf(TypedDict):
+    """What ``Measures`` were made of."""
+
+    format: int
+    network: str
+    seed: int
+    probe: Probing
+    concepts: dict[str, int]
+    cka: dict[str, int | str]
+    versions: dict[str, str]
+
+
+class Measures(TypedDict):
+    """What the layers of base A, of base B and of an untrained network know, as plain values for JSON.
+
+    Attributes:
+        probes: rows of ``probe`` with ``network`` and ``classes``.
+        concepts: rows of ``concept_separability`` with ``network``.
+        cka: ``A, B``, ``A, untrained`` and ``B, untrained``, each 8 × 8.
+        made_of: what they were made of.
+    """
+
+    probes: list[Row]
+    concepts: list[Row]
+    cka: dict[str, list[list[float]]]
+    made_of: MadeOf
 
 
 def class_sets(dataset: Dataset, split: str) -> dict[str, tuple[Labelled, Labelled]]:
@@ -46,7 +85,7 @@ def layer_measures(
     concept_images: int = 400,
     cka_images: int = 2000,
     seed: int = 0,
-) -> dict:
+) -> Measures:
     """Measure what the layers of base A and base B know, with an untrained network beside them.
 
     Args:
@@ -56,27 +95,15 @@ def layer_measures(
         concept_images: of each concept.
         cka_images: test images for CKA, half from each half's classes, at most.
         seed: of all draws.
-
-    Returns:
-        Plain values, for JSON: ``probes`` (rows of ``probe`` with ``network`` and ``classes``), ``concepts`` (rows of
-        ``concept_separability`` with ``network``), ``cka`` (``A, B``, ``A, untrained`` and ``B, untrained``, each 8 × 8
-        lists) and ``made_of``.
     """
     untrained = fresh_network(net_a.spec, net_a.classes, (seed, "untrained"), torch.device("cpu"))
     nets = {"A": net_a, "B": net_b, "untrained": untrained}
     drawn = concept_sets(net_a.spec.resolution, concept_images, seed)
-    probes = [
-        probe(net, *sets[half], per_class=per_class, seed=seed).assign(network=name, classes=half)
-        for name, net in nets.items()
-        for half in HALVES
-    ]
-    concepts = [concept_separability(net, drawn, seed).assign(network=name) for name, net in nets.items()]
     pixels = _some([sets[half][1][0] for half in HALVES], cka_images // 2, seed)
-    pairs = (("A", "B"), ("A", "untrained"), ("B", "untrained"))
     return {
-        "probes": _rows(probes),
-        "concepts": _rows(concepts),
-        "cka": {f"{one}, {other}": cka_matrix(nets[one], nets[other], pixels).tolist() for one, other in pairs},
+        "probes": _probes(nets, sets, per_class, seed),
+        "concepts": _rows(concept_separability(net, drawn, seed).assign(network=name) for name, net in nets.items()),
+        "cka": _similarities(nets, pixels),
         "made_of": {
             "format": FORMAT,
             "network": net_a.spec.name,
@@ -94,7 +121,22 @@ def layer_measures(
     }
 
 
-def own_over_foreign(measures: dict) -> pd.Series:
+def _probes(
+    nets: Mapping[str, Stack], sets: Mapping[str, tuple[Labelled, Labelled]], per_class: int, seed: int
+) -> list[Row]:
+    return _rows(
+        probe(net, *sets[half], per_class=per_class, seed=seed).assign(network=name, classes=half)
+        for name, net in nets.items()
+        for half in HALVES
+    )
+
+
+def _similarities(nets: Mapping[str, Stack], pixels: np.ndarray) -> dict[str, list[list[float]]]:
+    pairs = (("A", "B"), ("A", "untrained"), ("B", "untrained"))
+    return {f"{one}, {other}": cka_matrix(nets[one], nets[other], pixels).tolist() for one, other in pairs}
+
+
+def own_over_foreign(measures: Measures) -> pd.Series:
     """How much better a base's layers tell its own classes than the other half's, by linear probes, in points.
 
     Args:
@@ -105,8 +147,8 @@ def own_over_foreign(measures: dict) -> pd.Series:
         loses to specificity.
     """
     accuracy = pd.DataFrame(measures["probes"]).pivot(index="layer", columns=["classes", "network"], values="accuracy")
-    halves = [accuracy[own, own] - accuracy[own, other] for own, other in (HALVES, HALVES[::-1])]
-    return 50 * sum(halves)
+    of_a, of_b = (accuracy[own, own] - accuracy[own, other] for own, other in (HALVES, HALVES[::-1]))
+    return 50 * (of_a + of_b)
 
 
 def _some(sets: list[np.ndarray], count: int, seed: int) -> np.ndarray:
@@ -115,6 +157,6 @@ def _some(sets: list[np.ndarray], count: int, seed: int) -> np.ndarray:
     return chosen[draw.permutation(len(chosen))]
 
 
-def _rows(tables: list[pd.DataFrame]) -> list[dict]:
+def _rows(tables: Iterable[pd.DataFrame]) -> list[Row]:
     rows = pd.concat(tables).to_dict("records")
-    return [{name: round(v, 6) if isinstance(v, float) else v for name, v in row.items()} for row in rows]
+    return [{str(name): round(v, 6) if isinstance(v, float) else v for name, v in row.items()} for row in rows]

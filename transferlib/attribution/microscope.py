@@ -70,7 +70,13 @@ def examined(net: Stack, n: int) -> Layer:
 
 def _activation(net: Stack, images: Tensor, n: int) -> Tensor:
     with torch.no_grad():
-        return LayerActivation(net, examined(net, n)).attribute(images)
+        return _one(LayerActivation(net, examined(net, n)).attribute(images))
+
+
+def _one(found: object) -> Tensor:
+    """What Captum found in a layer that gives one tensor; of layers that give several it returns several."""
+    assert isinstance(found, Tensor)
+    return found
 
 
 def strongest_units(net: Stack, images: Tensor, n: int, count: int = 1) -> Tensor:
@@ -188,13 +194,14 @@ def _see_guided(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
 def _see_gradcam(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
     """Selvaraju et al. (2017), the negative part cut off as there; units without positions are not summed."""
     if not net.layer(n).has_positions:
-        return _laid_out(LayerGradientXActivation(net, examined(net, n)).attribute(image, target), image.shape[-1])
-    found = LayerGradCam(net, examined(net, n)).attribute(image, target, relu_attributions=True)
-    return _laid_out(found, image.shape[-1])
+        found = LayerGradientXActivation(net, examined(net, n)).attribute(image, target)
+    else:
+        found = LayerGradCam(net, examined(net, n)).attribute(image, target, relu_attributions=True)
+    return _laid_out(_one(found), image.shape[-1])
 
 
 def _see_conductance(net: Stack, image: Tensor, n: int, target: int) -> np.ndarray:
-    found = LayerConductance(net, examined(net, n)).attribute(image, target=target, n_steps=CONDUCTANCE_STEPS)
+    found = _one(LayerConductance(net, examined(net, n)).attribute(image, target=target, n_steps=CONDUCTANCE_STEPS))
     return _laid_out(found.sum(1, keepdim=True) if found.dim() == 4 else found, image.shape[-1])
 
 
@@ -261,5 +268,7 @@ def agreement_with_untrained(net: Stack, image: Tensor, name: str, n: int, targe
     """
     fresh = fresh_network(net.spec, net.classes, (seed, "untrained"), CPU).eval()
     views = [np.abs(method(name).see(one, image, n, target)) for one in (net, fresh)]
-    flat = [(view.sum(-1) if view.ndim == 3 else view).ravel() for view in views]
-    return float(spearmanr(*flat).statistic) if all(np.ptp(one) > 0 for one in flat) else 0.0
+    one, other = ((view.sum(-1) if view.ndim == 3 else view).ravel() for view in views)
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.asarray(spearmanr(one, other))[0])  # the correlation; its p-value is the other

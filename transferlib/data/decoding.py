@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 from transferlib.data import worker
 from transferlib.errors import TransferlibError
@@ -21,6 +22,7 @@ CHUNK = 128  # pictures a request: a few seconds for large ones, nothing lost on
 DIED = "a decoding process was ended from outside: make more memory free and try again"
 
 Chunks = deque[tuple[int, list[str]]]  # number of the first file, files
+Said = TypeVar("Said")
 Report = Callable[[int, list[str], worker.Found], None]  # first file, files, what ``worker.fill`` found
 
 
@@ -46,7 +48,11 @@ class Decoded:
 
     def sorted(self) -> Decoded:
         """The same in the order of the files."""
-        return Decoded(*(dict(sorted(part.items())) for part in (self.failed, self.remarks, self.spans)))
+        return Decoded(_ascending(self.failed), _ascending(self.remarks), _ascending(self.spans))
+
+
+def _ascending(part: dict[int, Said]) -> dict[int, Said]:
+    return dict(sorted(part.items()))
 
 
 def cores() -> int:

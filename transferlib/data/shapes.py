@@ -215,7 +215,7 @@ def _streak(x: Field, y: Field, u: Uniforms) -> Field:
 
 def _texture(x: Field, y: Field, style: _Style, u: Uniforms) -> Field:
     """A few plane waves, about -1..1 (n, R, R)."""
-    waves = 0
+    waves = np.zeros((), np.float32)
     for _ in range(3):
         angle = np.float32(np.pi / 4) + u(-1, 1) * np.float32(style.grain)
         pace = np.pi * 2 ** (style.octave + u(-0.6, 0.6))
@@ -227,7 +227,8 @@ def _palette(style: _Style, u: Uniforms) -> tuple[np.ndarray, np.ndarray, np.nda
     """The colours of the thing, of the ground and of the ground's texture: each (n, 1, 1, 3), 0..1."""
     ground, contrast = u(0.15, 0.45), u(style.contrast, 0.5)
     values = (ground + contrast, ground, ground + style.ripple * u(-1, 1))
-    return tuple(_colour(style.hue + u(-0.2, 0.2), u(0.2, 0.8), v) for v in values)
+    thing, below, texture = (_colour(style.hue + u(-0.2, 0.2), u(0.2, 0.8), v) for v in values)
+    return thing, below, texture
 
 
 def _colour(hue: Field, saturation: Field, value: Field) -> np.ndarray:

@@ -53,7 +53,7 @@ def box(x: Field, y: Field, half_width: Field | float, half_height: Field | floa
     return np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
 
 
-def line(x: Field, y: Field, start: tuple[Field, Field], stop: tuple[Field, Field], width: Field) -> Field:
+def line(x: Field, y: Field, start: tuple[Field, Field], stop: tuple[Field, Field], width: Field | float) -> Field:
     """A straight stroke with round ends; ``width`` is half its thickness."""
     dx, dy = stop[0] - start[0], stop[1] - start[1]
     px, py = x - start[0], y - start[1]
@@ -122,7 +122,7 @@ def _flower(x: Field, y: Field, u: Uniforms) -> Thing:
 def _branches(x: Field, y: Field, u: Uniforms, foot: tuple[Field, Field], angle: Field, level: int) -> list[Field]:
     length = u(0.75, 0.95) * 0.68**level
     tip = foot[0] + length * np.sin(angle), foot[1] + length * np.cos(angle)
-    limb = line(x, y, foot, tip, np.float32(0.13 * 0.7**level))
+    limb = line(x, y, foot, tip, 0.13 * 0.7**level)
     if level == 3:
         return [limb]
     sides = (_branches(x, y, u, tip, angle + side * u(0.3, 0.75), level + 1) for side in (-1, 1))

@@ -60,7 +60,7 @@ class TinyImageNet(Provider):
 
     def catalogue(self, root: Path) -> Catalogue:
         """From a table that comes with the package."""
-        text = files(__package__).joinpath("tiny_imagenet_classes.csv").read_text(encoding="utf-8")
+        text = files("transferlib.data").joinpath("tiny_imagenet_classes.csv").read_text(encoding="utf-8")
         rows = list(csv.DictReader(text.splitlines()))
         classes = tuple(row["wnid"] for row in rows)
         above = tuple(tuple(row["above"].split(";")) for row in rows)

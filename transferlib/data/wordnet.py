@@ -45,6 +45,6 @@ def category_of(wnid: str) -> str | None:
 
 @cache
 def _table() -> dict[str, _Row]:
-    text = files(__package__).joinpath("wordnet_groups.csv").read_text(encoding="utf-8")
+    text = files("transferlib.data").joinpath("wordnet_groups.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return {row["wnid"]: _Row(cast(Group, row["group"]), row["category"]) for row in rows}

@@ -53,6 +53,7 @@ def _open(file: Path, remarks: Remarks) -> Image.Image:
         picture.load()
         _tell_frames(file, picture.format, remarks)
     except Image.DecompressionBombError as error:
+        assert Image.MAX_IMAGE_PIXELS is not None  # without a limit nothing is a bomb
         limit = 2 * Image.MAX_IMAGE_PIXELS / 1e6
         raise ValueError(f"more than {limit:.0f} megapixels: make it smaller") from error
     except Exception as error:
@@ -88,7 +89,9 @@ def _bare(content: bytes) -> Image.Image | None:
     """The picture without its metadata, but for its orientation if that is sound; None where that does not help."""
     walks = {b"\x89PNG\r\n\x1a\n": _png_pixels, b"\xff\xd8": _jpeg_pixels}
     walk = next((walk for start, walk in walks.items() if content.startswith(start)), None)
-    for upright in (True, False) if walk else ():
+    if walk is None:
+        return None
+    for upright in (True, False):
         try:
             picture = Image.open(io.BytesIO(b"".join(walk(content, upright))), formats=FORMATS)
             picture.load()
@@ -186,13 +189,14 @@ def square(
 
 def _range(values: np.ndarray) -> tuple[int, int]:
     """The least and the largest value, but for a camera's dead and hot dots: few and far from all others."""
-    low, high = (int(np.percentile(values, at, method=how)) for at, how in ((0.1, "lower"), (99.9, "higher")))
+    low = int(np.percentile(values, 0.1, method="lower"))
+    high = int(np.percentile(values, 99.9, method="higher"))
     room = (high - low) / 4
     least, largest = int(values.min()), int(values.max())
     return least if least >= low - room else low, largest if largest <= high + room else high
 
 
-def _words(error: BaseException | Warning) -> str:
+def _words(error: BaseException | str) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib.attribution.filters import as_pictures, kernels
+from transferlib.attribution.measures import Measures
 from transferlib.attribution.microscope import (
     as_input,
     first_guess,
@@ -26,6 +27,7 @@ from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
 
 WIDTH = 8.0  # inches
+Pictures = Sequence[np.ndarray] | np.ndarray  # uint8 (H, W, 3) each, or (N, H, W, 3)
 
 
 def as_picture(view: np.ndarray) -> np.ndarray:
@@ -39,7 +41,7 @@ def as_picture(view: np.ndarray) -> np.ndarray:
 
 
 def _mosaic(
-    rows: Sequence[Sequence[np.ndarray]], names: Sequence[str], titles: Sequence[str] = (), notes: Sequence[str] = ()
+    rows: Sequence[Pictures], names: Sequence[str], titles: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> Figure:
     """Pictures in rows and columns, all of one size, with a name for each row and a title for each column.
 
@@ -179,7 +181,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
 
 
-def figure_separability(measures: Mapping) -> Figure:
+def figure_separability(measures: Measures) -> Figure:
     """How well each concept is told from random patterns at each layer: base A, and an untrained network.
 
     Args:
@@ -196,7 +198,7 @@ def figure_separability(measures: Mapping) -> Figure:
     return figure
 
 
-def figure_probes(measures: Mapping) -> Figure:
+def figure_probes(measures: Measures) -> Figure:
     """What a linear probe reads from each layer of base A and base B: A's classes, and B's.
 
     Args:
@@ -214,7 +216,7 @@ def figure_probes(measures: Mapping) -> Figure:
     return figure
 
 
-def figure_cka(measures: Mapping) -> Figure:
+def figure_cka(measures: Measures) -> Figure:
     """Linear CKA of every layer of base A with every layer of base B, and of an untrained network beside it.
 
     Args:

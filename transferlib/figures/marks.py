@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
-from transferlib.figures.style import DASHES, MARKERS, NUDGE, SIDES, STYLE, meaning
+from transferlib.figures.style import DASHES, MARKERS, NUDGE, SIDES, STYLE, Look, meaning
 from transferlib.treatments import DEPTHS
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def points(ax: Axes, rows: pd.DataFrame, name: str, column: str) -> None:
@@ -17,11 +22,12 @@ def points(ax: Axes, rows: pd.DataFrame, name: str, column: str) -> None:
     ax.scatter(x, rows[column], color=colour, marker=marker, s=34, label=meaning(name), zorder=3)
 
 
-def line(ax: Axes, rows: pd.DataFrame, name: str, column: str, **how: object) -> pd.Series:
+def line(ax: Axes, rows: pd.DataFrame, name: str, column: str, **how: Unpack[Look]) -> pd.Series:
     """A line through the means at each n, in a family's style but for what ``how`` says; gives the means."""
     colour, marker = STYLE[name]
     means = rows.groupby("n")[column].mean()
-    ax.plot(means.index, means, **({"color": colour, "marker": marker, "label": name} | how))
+    look: Look = {"color": colour, "marker": marker, "label": name}
+    ax.plot(means.index, means, **(look | how))
     return means
 
 

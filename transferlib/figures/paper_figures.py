@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from transferlib.errors import TransferlibError
 from transferlib.figures.marks import line, points, sides
 from transferlib.figures.runs import in_percent, levels, sound, with_targets
-from transferlib.figures.style import STYLE, base_line, clean, legend, write_figure
+from transferlib.figures.style import STYLE, Look, base_line, clean, legend, write_figure
 from transferlib.paths import figure_path
 from transferlib.splits import DISSIMILAR, RANDOM, of_kind
 from transferlib.stats import comparable, family_names, with_differences
@@ -167,8 +167,10 @@ def _losses(ax: Axes, table: pd.DataFrame) -> None:
     base_line(ax)
     for label, (rows, name, dash) in lines.items():
         if not rows.empty:
-            open_marker = {"markerfacecolor": "none"} if dash == "--" else {}
-            line(ax, rows, name, "difference", linestyle=dash, label=label, **open_marker)
+            look: Look = {"linestyle": dash, "label": label}
+            if dash == "--":
+                look["markerfacecolor"] = "none"
+            line(ax, rows, name, "difference", **look)
     ax.set_xticks(list(DEPTHS))
     ax.set_xlabel("n: layers copied and frozen")
     ax.set_ylabel("top-1 minus base (points)")

@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -13,6 +14,9 @@ from matplotlib.figure import Figure
 
 from transferlib.paths import figure_path
 from transferlib.treatments import FamilyName
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Styles(dict[str, tuple[str, str]]):
@@ -40,6 +44,19 @@ SIDES = {"A": ("natural", "-"), "B": ("man-made", "--")}  # of a dissimilar spli
 Dash = str | tuple[int, tuple[int, ...]]
 DASHES: Sequence[Dash] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
 MARKERS = ("o", "D", "s", "^", "v", "P", "X")
+
+
+class Look(TypedDict, total=False):
+    """How a line is drawn, as matplotlib has it."""
+
+    color: str
+    marker: str
+    markerfacecolor: str
+    linestyle: Dash
+    linewidth: float
+    alpha: float
+    zorder: float
+    label: str | None
 
 
 def meaning(family: str) -> str:
@@ -71,9 +88,10 @@ def legend(ax: Axes, frame: bool = True, **how: object) -> None:
     ax.legend(**({"fontsize": 8} | ground | how))
 
 
-def base_line(ax: Axes, level: float = 0.0, **how: object) -> None:
+def base_line(ax: Axes, level: float = 0.0, **how: Unpack[Look]) -> None:
     """The base, dotted across the axis, at its accuracy or at a difference of 0; ``how`` as ``Axes.axhline`` has it."""
-    ax.axhline(level, **({"color": STYLE["base"][0], "linewidth": 1, "linestyle": ":"} | how))
+    look: Look = {"color": STYLE["base"][0], "linewidth": 1, "linestyle": ":"}
+    ax.axhline(level, **(look | how))
 
 
 # --- how a figure leaves ---

@@ -123,6 +123,7 @@ def _counts(label: str, data: Dataset) -> str:
 
 
 def _how(study: Study) -> str:
+    assert study.source is not None  # a measurement's layers come from somewhere
     epochs = " and ".join(f"{s.recipe.epochs} ({role})" for s, role in zip((study.source, study), ROLES, strict=True))
     times = f"{len(study.seeds)} time{'s' * (len(study.seeds) > 1)}"
     return f"network {study.network} at {study.resolution} px, trained {times} for {epochs} epochs"

@@ -20,7 +20,7 @@ from transferlib.measuring.report import Measurement, described
 from transferlib.names import printable
 from transferlib.nets import network
 from transferlib.paths import keep_apart
-from transferlib.records import as_table, config_key, correct_images
+from transferlib.records import as_table, config_key, with_correct
 from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.train import Recipe
@@ -94,14 +94,14 @@ def _open(name: str) -> tuple[Snapshot, Dataset]:
 
 def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
     """A study of a source and a target that have been opened already."""
+    assert study.source is not None  # of ``study_of``
     return dataclasses.replace(study, snapshot=target, source=dataclasses.replace(study.source, snapshot=source))
 
 
 def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
     executor("serial").run(trainer, study)
-    records = trainer.store.records(study.run_keys)
-    correct, table = {config_key(record["config"]): correct_images(record) for record in records}, as_table(records)
-    return table.assign(correct=[correct[key] for key in table["key"]])
+    records = {config_key(record["config"]): record for record in trainer.store.records(study.run_keys)}
+    return with_correct(as_table(records.values()), records)
 
 
 def _changed(study: Study) -> list[str]:

@@ -38,7 +38,7 @@ class Scores:
         """Those of a table's runs on target B."""
         sound = runs[(runs["target"] == "B") & (runs["status"] != "diverged")]
         named = sound.sort_values("seed").groupby("treatment")["correct"]
-        return cls({Treatment.parse(name): 100.0 * np.stack(list(rows)) for name, rows in named})
+        return cls({Treatment.parse(str(name)): 100.0 * np.stack(list(rows)) for name, rows in named})
 
     @cached_property
     def spread(self) -> dict[Treatment, float]:
@@ -70,7 +70,7 @@ class Scores:
         return Estimate(float(by_image.mean()), math.sqrt(total), welch, seeds, over)
 
     def _training(self, treatment: Treatment) -> float:
-        pooled = np.mean(list(self.spread.values())) if self.spread else 0.0
+        pooled = float(np.mean(list(self.spread.values()))) if self.spread else 0.0
         return max(self.spread.get(treatment, 0.0), pooled, 0.0)
 
 

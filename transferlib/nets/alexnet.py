@@ -167,9 +167,9 @@ ALEXNETS: tuple[AlexNetSpec, ...] = (
 class FullyConnected(Layer):
     """A layer that takes the activations below it as one list of features."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, …) → (B, features)."""
-        return super().forward(torch.flatten(x, 1))
+        return super().forward(torch.flatten(input, 1))
 
 
 def _convolution(conv: Conv, channels_in: int, batch_norm: bool) -> OrderedDict[str, nn.Module]:

@@ -64,27 +64,34 @@ class NetworkSpec(Protocol):
     @property
     def name(self) -> str:
         """As a study names it."""
+        ...
 
     @property
     def resolution(self) -> int:
         """Side of its input in pixels."""
+        ...
 
     @property
     def mean(self) -> tuple[float, float, float]:
         """What is subtracted from the pixels (RGB, 0..255)."""
+        ...
 
     @property
     def std(self) -> tuple[float, float, float]:
         """What they are divided by then."""
+        ...
 
     def build(self, classes: int) -> Stack:
         """The network for some number of classes; its weights are those of torch, and to be drawn."""
+        ...
 
     def initialise(self, layer: Layer, k: int, draw: torch.Generator) -> None:
         """Draw fresh weights for layer ``k`` (1..8) from a stream of its own."""
+        ...
 
     def recorded(self) -> dict[str, object]:
         """What stands of it in a run's configuration, ``name`` among it, as JSON gives it back."""
+        ...
 
 
 class Stack(nn.Module):

@@ -29,12 +29,11 @@ def similarity_dial(table: pd.DataFrame) -> Explorer:
         TransferlibError: where there is no base, or no AnB, on such a split.
     """
     table = comparable(of_kind(table, DIAL))
-    losses = {spec: curves(rows, "AnB") for spec, rows in table.groupby("split")}
-    losses = {spec: loss for spec, loss in losses.items() if len(loss)}
+    found = {str(spec): curves(rows, "AnB") for spec, rows in table.groupby("split")}
+    losses = {spec: loss for spec, loss in found.items() if len(loss)}
     if not losses:
         raise TransferlibError("no dial to turn: needs base and AnB on splits similarity:X, run them first")
-    specs = sorted(losses, key=similarity_of, reverse=True)
-    names = {f"{similarity_of(spec):g}": spec for spec in specs}
+    names = {f"{_position(spec):g}": spec for spec in sorted(losses, key=_position, reverse=True)}
 
     def frame(name: str) -> Frame:
         spec = names[name]
@@ -43,21 +42,28 @@ def similarity_dial(table: pd.DataFrame) -> Explorer:
     return Explorer("The similarity dial", {"similarity of the halves": list(names)}, frame)
 
 
+def _position(spec: str) -> float:
+    position = similarity_of(spec)
+    assert position is not None  # all splits here are of the dial
+    return position
+
+
 def _words(loss: pd.DataFrame, name: str) -> str:
-    cuts = "; ".join(f"A{row.n}B {signed(row.mean)}{_interval(row)}".replace("-", "−") for row in loss.itertuples())
+    rows = zip(loss["n"], loss["mean"], loss["low"], loss["high"], strict=True)
+    cuts = "; ".join(f"A{n}B {signed(mean)}{_interval(*ends)}".replace("-", "−") for n, mean, *ends in rows)
     pairs, over = int(loss["pairs"].max()), loss["over"].iloc[0]
     runs = f"{pairs} runs each" if pairs > 1 else "one run each"
     spread = "" if over == "nothing" else f", with 95 % intervals over {over.replace('pairs', 'runs')}"
     return f"Similarity {name}: AnB's top-1 minus that of the base, in points ({runs}{spread}): {cuts}."
 
 
-def _interval(row: tuple) -> str:
-    return "" if np.isnan(row.low) else f" ({signed(row.low)} to {signed(row.high)})"
+def _interval(low: float, high: float) -> str:
+    return "" if np.isnan(low) else f" ({signed(low)} to {signed(high)})"
 
 
 def _picture(losses: dict[str, pd.DataFrame], spec: str) -> Figure:
     figure = Figure(figsize=(6.4, 5.4))
-    for half, name, place in zip(_images(similarity_of(spec)), "AB", (0.08, 0.54), strict=True):
+    for half, name, place in zip(_images(_position(spec)), "AB", (0.08, 0.54), strict=True):
         ax = figure.add_axes((place, 0.72, 0.43, 0.2))
         rows = [np.concatenate(half[start::2], axis=1) for start in (0, 1)]
         ax.imshow(np.concatenate(rows), interpolation="nearest")
@@ -82,11 +88,11 @@ def _losses(ax: Axes, losses: dict[str, pd.DataFrame], spec: str) -> None:
     ends = _apart([losses[other]["mean"].iloc[-1] for other in others], (high - low) / 22)
     for other, end in zip(others, ends, strict=True):
         ax.plot(losses[other]["n"], losses[other]["mean"], color=colour, linewidth=1, alpha=0.35)
-        ax.text(losses[other]["n"].iloc[-1] + 0.2, end, f"{similarity_of(other):g}", va="center", fontsize=9)
+        ax.text(losses[other]["n"].iloc[-1] + 0.2, end, f"{_position(other):g}", va="center", fontsize=9)
     loss = losses[spec]
     half_width = loss["high"] - loss["mean"]
     how = {"color": colour, "marker": marker, "linewidth": 2.2, "capsize": 5, "markersize": 7, "zorder": 4}
-    ax.errorbar(loss["n"], loss["mean"], half_width, label=f"AnB at similarity {similarity_of(spec):g}", **how)
+    ax.errorbar(loss["n"], loss["mean"], half_width, label=f"AnB at similarity {_position(spec):g}", **how)
     base_line(ax, label="base at the same similarity")
     ax.set_ylim(low, high)  # the same in every picture
     ax.set_xlim(0.6, 7.6)

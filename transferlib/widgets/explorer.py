@@ -6,7 +6,7 @@ import hashlib
 import html
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ class Explorer:
     def __init__(
         self,
         title: str,
-        controls: dict[str, Sequence[str]],
+        controls: Mapping[str, Sequence[str]],
         frame: Callable[..., Frame],
         *,
         start: Sequence[str] | None = None,
@@ -92,12 +92,14 @@ class Explorer:
         Raises:
             TransferlibError: where they do not fit at any scale.
         """
+        size = 0
         for scale in SCALES:
             page = self._page(scale)
-            if len(page.encode()) <= LIMIT:
+            size = len(page.encode())
+            if size <= LIMIT:
                 return page
         raise TransferlibError(
-            f"explorer {self.title!r}: {len(self.combinations)} pictures take {len(page.encode()):,} bytes, expected "
+            f"explorer {self.title!r}: {len(self.combinations)} pictures take {size:,} bytes, expected "
             f"at most {LIMIT:,}: offer fewer choices, or draw simpler pictures"
         )
 
@@ -107,7 +109,10 @@ class Explorer:
         Raises:
             TransferlibError: where ipywidgets is not installed.
         """
-        widgets = _ipywidgets()
+        try:
+            import ipywidgets as widgets
+        except ImportError:
+            raise TransferlibError("interactive pictures need ipywidgets: pip install ipywidgets") from None
         choices = [
             widgets.Dropdown(options=values, value=value, description=name, style={"description_width": "initial"})
             for (name, values), value in zip(self.controls.items(), self.start, strict=True)
@@ -209,11 +214,3 @@ def _check_start(start: Labels, controls: dict[str, Labels]) -> None:
     for label, (name, choices) in zip(start, controls.items(), strict=True):
         if label not in choices:
             raise TransferlibError(f"control {name!r}: expected one of {', '.join(choices)} to start with, got {label}")
-
-
-def _ipywidgets() -> object:
-    try:
-        import ipywidgets
-    except ImportError:
-        raise TransferlibError("interactive pictures need ipywidgets: pip install ipywidgets") from None
-    return ipywidgets

@@ -13,7 +13,7 @@ from transferlib.errors import TransferlibError
 from transferlib.figures.style import STYLE, clean, legend, meaning
 from transferlib.splits import RANDOM, of_kind
 from transferlib.stats import PAIR, comparable, family_names
-from transferlib.treatments import FAMILIES
+from transferlib.treatments import DEPTHS, FAMILIES
 from transferlib.widgets.explorer import Explorer, Frame
 
 SHARES = (0.9, 1.0)  # of the base's final accuracy
@@ -51,7 +51,8 @@ def learning_curves(table: pd.DataFrame, curve: Callable[[str], pd.DataFrame]) -
         of_family = runs[runs["family"] == family]
         chosen = of_family[of_family["n"] == int(n)]
         base = _mean(percent(key) for key in (chosen if len(chosen) else of_family)["base_key"])
-        own = {depth: _mean(percent(key) for key in rows["key"]) for depth, rows in of_family.groupby("n")}
+        keys = {depth: of_family.loc[of_family["n"] == depth, "key"] for depth in DEPTHS}
+        own = {depth: _mean(percent(key) for key in found) for depth, found in keys.items() if len(found)}
         text = _words(family, int(n), own.get(int(n)), base, len(chosen))
         return Frame(_picture(family, int(n), own, base, top=108 * runs["best_top1"].max()), text)
 
@@ -94,8 +95,10 @@ def _picture(family: str, n: int, own: dict[int, pd.Series], base: pd.Series, to
     ax.plot(base, color=STYLE["base"][0], linewidth=1.8, label="base")
     _reaches(ax, base, base, STYLE["base"], above=True)
     for depth, accuracy in own.items():
-        chosen = {"linewidth": 2.2, "zorder": 3, "label": family.replace("n", str(n))}
-        ax.plot(accuracy, color=colour, **(chosen if depth == n else {"linewidth": 0.9, "alpha": 0.35}))
+        if depth == n:
+            ax.plot(accuracy, color=colour, linewidth=2.2, zorder=3, label=family.replace("n", str(n)))
+        else:
+            ax.plot(accuracy, color=colour, linewidth=0.9, alpha=0.35)
     if n in own:
         _reaches(ax, own[n], base, (colour, marker), above=False)
     ax.plot([], [], color=colour, linewidth=0.9, alpha=0.5, label=f"{family} at other n")

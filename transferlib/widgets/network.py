@@ -48,8 +48,9 @@ def draw_network(ax: Axes, treatment: Treatment, names: Sequence[str]) -> None:
         if frozen:
             _lock(ax, k, 0.12)
     for k in range(LAYERS + 1):
-        ends = {"xy": (k + 1 - _WIDE / 2, 0.5), "xytext": (k + _WIDE / 2, 0.5)}
-        ax.annotate("", **ends, arrowprops={"arrowstyle": "->", "color": "#444444", "shrinkA": 0, "shrinkB": 0})
+        start, tip = (k + _WIDE / 2, 0.5), (k + 1 - _WIDE / 2, 0.5)
+        arrow = {"arrowstyle": "->", "color": "#444444", "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", xy=tip, xytext=start, arrowprops=arrow)
     ax.text(0.32, 0.5, "image", ha="right", va="center", fontsize=9)
     _brackets(ax, treatment)
 
@@ -167,8 +168,9 @@ def _curve(ax: Axes, name: str, found: dict[str, Outcome], bold: bool) -> None:
     if not drawn:
         return
     colour, marker = STYLE[name]
-    weight = {"linewidth": 2.2, "alpha": 1.0} if bold else {"linewidth": 1.0, "alpha": 0.45}
-    ax.plot(*zip(*drawn, strict=True), color=colour, marker=marker, markersize=5, label=name, **weight)
+    width, alpha = (2.2, 1.0) if bold else (1.0, 0.45)
+    depths, effects = zip(*drawn, strict=True)
+    ax.plot(depths, effects, color=colour, marker=marker, markersize=5, label=name, linewidth=width, alpha=alpha)
 
 
 def _mark(ax: Axes, treatment: Treatment, outcome: Outcome) -> None:

@@ -53,9 +53,8 @@ def _differing(one: Image.Image, other: Image.Image) -> np.ndarray:
     """The tiles in which two pictures of the same size differ, and their neighbours; bool (H, W)."""
     differ = (np.asarray(one) != np.asarray(other)).any(-1)
     height, width = differ.shape
-    tiles = np.pad(differ, ((0, -height % _TILE), (0, -width % _TILE)))
-    tiles = tiles.reshape(tiles.shape[0] // _TILE, _TILE, -1, _TILE).any((1, 3))
-    edged = np.pad(tiles, 1)
-    rows, columns = tiles.shape
+    rows, columns = -(-height // _TILE), -(-width // _TILE)
+    whole = np.pad(differ, ((0, -height % _TILE), (0, -width % _TILE)))
+    edged = np.pad(whole.reshape(rows, _TILE, columns, _TILE).any((1, 3)), 1)
     near = [edged[y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
     return np.any(near, axis=0).repeat(_TILE, 0).repeat(_TILE, 1)[:height, :width]
