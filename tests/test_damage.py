@@ -260,8 +260,11 @@ def test_what_is_no_file_of_ours_blocks_nothing(sound, tmp_path, capsys, kind, w
     path = sorted((folder / kind).iterdir())[0]
     path.unlink()
     OTHERS[what](path)
-    for command in ("status", "results"):
-        assert main([command, "--store", str(folder)]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")  # to be shown, as on a terminal
+        for command in ("status", "results"):
+            assert main([command, "--store", str(folder)]) == 0
+    assert ("counts as missing" in capsys.readouterr().err) == (kind != "weights")  # which they don't read
     assert os.path.lexists(path)  # reading has moved nothing
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -280,7 +283,10 @@ def test_empty_weights_do_not_stop_a_study_for_good(sound, tmp_path):
     only_bases(folder)
     for path in (folder / "weights").iterdir():
         path.write_bytes(to_safetensors({}, {}))
-    with pytest.warns(UserWarning, match="damaged file .*lacks the tensor"):
+    with (
+        pytest.warns(UserWarning, match="moved to"),
+        pytest.warns(UserWarning, match="damaged file .*lacks the tensor"),
+    ):
         run_study(STUDY, Store(folder))
     assert numbers(Store(folder)) == numbers(Store(sound[0]))
 
@@ -313,7 +319,7 @@ def test_one_flipped_byte_of_a_bases_weights_never_reaches_a_transfer(sound, tmp
         content = bytearray(path.read_bytes())
         content[-5] ^= 0x40
         path.write_bytes(content)
-    with pytest.warns(UserWarning, match="not what its digest says"):
+    with pytest.warns(UserWarning, match="moved to"), pytest.warns(UserWarning, match="not what its digest says"):
         run_study(STUDY, Store(folder))
     assert numbers(Store(folder)) == numbers(Store(sound[0]))
 
@@ -402,7 +408,9 @@ def test_commands_that_read_write_nothing_whatever_lies_in_the_store(sound, tmp_
     before = snapshot_of(folder)
     monkeypatch.chdir(tmp_path)
     for command in ("status", "results", "results --csv r.csv", "plot --figure 2 --out f.svg"):
-        assert main([*command.split(), "--store", str(folder)]) == 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")  # to be shown, as on a terminal
+            assert main([*command.split(), "--store", str(folder)]) == 0
         err = capsys.readouterr().err
         assert "passed over: 3, the first is" in err
         assert f"{'0' * 16}.json" in err

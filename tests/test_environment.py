@@ -284,9 +284,10 @@ def test_a_second_signal_stops_at_once(tmp_path, data, monkeypatch):
         process.send_signal(signal.SIGSTOP)  # so that both arrive in the midst of a step
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGCONT)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        process.communicate(timeout=60)
     finally:
         process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_nohup_is_obeyed(tmp_path, data):
@@ -296,9 +297,10 @@ def test_nohup_is_obeyed(tmp_path, data):
         time.sleep(1.0)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        process.communicate(timeout=60)
     finally:
         process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 # --- what else can be missing ---

@@ -194,7 +194,10 @@ def test_copies_that_a_division_would_spread_over_both_parts_are_said(pets, tmp_
 def test_a_class_of_copies_alone_keeps_its_test_pictures_and_that_is_said(pets, tmp_path):
     for k in range(1, 10):
         shutil.copy(pets / "cat/000.png", pets / f"cat/00{k}.png")
-    with pytest.warns(UserWarning, match="and stay, since their class has no others"):
+    with (
+        pytest.warns(UserWarning, match="are there more than once, pixel by pixel: 8"),
+        pytest.warns(UserWarning, match="and stay, since their class has no others"),
+    ):
         found = load(f"folder:{pets}", 32, root=tmp_path, progress=False)
     assert set(found.val.labels) == {0, 1}
 
