@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_studies import numbers, pictures, small_study, use_data_folder, weights
 
-from transferlib import halves
+from transferlib import halves, treatments
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, execution
 from transferlib.executors import named, run_study
@@ -284,3 +284,16 @@ def test_a_record_says_what_it_was_made_with(trained):
     assert record["execution"] == "cpu fp32"
     assert record["seconds"] > 0
     assert record["device"]
+
+
+def test_a_treatment_that_makes_another_network_of_its_source_is_refused(tmp_path, trained, monkeypatch):
+    def replace(net, draw):
+        net.layer(2).conv = torch.nn.Conv2d(16, 20, 3, padding=1)
+
+    monkeypatch.setattr(treatments, "KINDS", dict(treatments.KINDS))
+    monkeypatch.setattr(treatments, "FAMILIES", list(treatments.FAMILIES))
+    monkeypatch.setattr("transferlib.trainer.KINDS", treatments.KINDS)
+    monkeypatch.setattr("transferlib.study.KINDS", treatments.KINDS)
+    treatments.register(treatments.Kind("GnB", "other", "grown layers", prepare=replace))
+    with pytest.raises(TransferlibError, match="GnB: after its prepare the source is another network, its tensor lay"):
+        train(small_study("G3B"), shutil.copytree(trained.folder, tmp_path / "s"))

@@ -122,6 +122,9 @@ def test_a_kind_of_ones_own_is_read_and_printed_as_the_papers(monkeypatch):
     assert treatments.FAMILIES[-3:] == ["SnB", "SnB+", "ZnB"]
     register(Kind("ZnB", "random", "zeroed layers"))  # as where a file is read twice
     assert treatments.FAMILIES[-4:] == ["SnB", "SnB+", "ZnB", "ZnB+"]
+    for source in (None, "another"):
+        with pytest.raises(TransferlibError, match="CnB: expected a source among other, own, random"):
+            register(Kind("CnB", source, "nobody's layers"))
     for taken in ("AnB", "snb", "S3B", "SSnB"):
         with pytest.raises(TransferlibError, match="expected a kind named by a free letter"):
             register(Kind(taken, "own", ""))

@@ -19,7 +19,7 @@ from transferlib.locks import Busy
 from transferlib.names import printable
 from transferlib.nets import NetworkSpec, Stack, network
 from transferlib.records import Config, Made, config_key, result_of
-from transferlib.store import Store
+from transferlib.store import Store, check_like
 from transferlib.streams import generator
 from transferlib.study import FamilyPlan
 from transferlib.train import Family, Member, fresh_network, graft
@@ -244,8 +244,7 @@ class Trainer:
         if plan.source_base:
             net.load_state_dict(self._base_weights(plan.source_base, net.state_dict()))
         if prepare := KINDS[plan.family.kind].prepare:
-            with torch.no_grad():
-                prepare(net, generator(*stream, "prepare"))
+            _prepare(plan, net, prepare, generator(*stream, "prepare"))
         return net.requires_grad_(False).eval()
 
     def _base_weights(self, base: FamilyPlan, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -288,6 +287,19 @@ class Trainer:
             "versions": versions(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
+
+
+def _prepare(
+    plan: FamilyPlan, net: Stack, prepare: Callable[[Stack, torch.Generator], None], draw: torch.Generator
+) -> None:
+    """Do to a source what its kind of treatment asks for: it may change weights, and nothing else."""
+    before = net.state_dict()
+    with torch.no_grad():
+        prepare(net, draw)
+    try:
+        check_like(net.state_dict(), before)
+    except ValueError as error:
+        raise TransferlibError(f"{plan.family}: after its prepare the source is another network, {error}") from error
 
 
 def _progress(plan: FamilyPlan, family: Family, steps: int, seconds: float) -> Progress:

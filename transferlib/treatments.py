@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from transferlib.nets import Stack
 
+SOURCES = ("other", "own", "random")
 DEPTHS: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)  # layer 8 names the classes and can't be copied
 
 
@@ -53,10 +54,12 @@ def register(kind: Kind) -> None:
     """Let studies name a kind of treatment of your own, such as ``SnB``; read again, it takes its former self's place.
 
     Raises:
-        TransferlibError: for a name of the paper's, or not of that form.
+        TransferlibError: for a name of the paper's, or not of that form; for an unknown source.
     """
     if kind.name in PAPERS or not re.fullmatch("[A-Z]nB", kind.name):
         raise TransferlibError(f"expected a kind named by a free letter, such as SnB, got {kind.name}")
+    if kind.source not in SOURCES:
+        raise TransferlibError(f"{kind.name}: expected a source among {', '.join(SOURCES)}, got {kind.source}")
     KINDS[kind.name] = kind
     names = [kind.name] if kind.untunable else [kind.name, f"{kind.name}+"]
     FAMILIES[:] = [*(name for name in FAMILIES if name.removesuffix("+") != kind.name), *names]

@@ -227,3 +227,33 @@ def test_a_data_set_is_opened_once_for_all_families_of_a_study(toy, tmp_path, mo
     study = dataclasses.replace(small_study("base,A3B,B3B+", epochs=1), dataset="toy")
     run_study(study, Store(tmp_path / "store"), device="cpu")
     assert len(opened) == 1
+
+
+WRONG = {
+    "pixels of another kind": (lambda d: with_pixels(d, d.train.pixels.astype(np.float32)), "got float32"),
+    "another side": (lambda d: with_pixels(d, d.train.pixels[:, ::2, ::2]), r"got uint8 \(160, 8, 8, 3\)"),
+    "channels first": (lambda d: with_pixels(d, d.train.pixels.transpose(0, 3, 1, 2)), r"\(160, 3, 16, 16\)"),
+    "fewer pictures": (lambda d: with_pixels(d, d.train.pixels[:-5]), r"uint8 \(160, 16, 16, 3\), got"),
+    "labels out of range": (lambda d: with_labels(d, d.train.labels + 1), r"of every class 0\.\.3"),
+    "a class without pictures": (lambda d: with_labels(d, d.train.labels // 2), r"of every class 0\.\.3"),
+    "labels of another kind": (lambda d: with_labels(d, d.train.labels.astype(np.int32)), "labels int64"),
+    "a class twice": (lambda d: dataclasses.replace(d, classes=("a",) * 4), "expected classes that differ"),
+    "no groups": (lambda d: dataclasses.replace(d, groups=()), "a group for each"),
+}
+
+
+def with_pixels(dataset, pixels):
+    return dataclasses.replace(dataset, train=Images(pixels, dataset.train.labels))
+
+
+def with_labels(dataset, labels):
+    return dataclasses.replace(dataset, train=Images(dataset.train.pixels, labels))
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_data_set_that_gives_what_it_must_not_is_refused(toy, monkeypatch, what):
+    change, words = WRONG[what]
+    real = Toy.load
+    monkeypatch.setattr(Toy, "load", lambda *args: change(real(*args)))
+    with pytest.raises(TransferlibError, match=f"data set toy: .*{words}"):
+        load("toy", 16)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from transferlib.errors import TransferlibError
-from transferlib.nets import NETWORKS, Layer, Stack, network, outline, register
+from transferlib.nets import NETWORKS, Layer, Stack, draw_weights, he, network, outline, register
 from transferlib.train import fresh_network
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ class Toy:
         return Stack(self, layers, classes)
 
     def initialise(self, layer, k, draw):
-        raise NotImplementedError
+        draw_weights(layer, he(k), draw)
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -117,4 +117,38 @@ def test_a_network_that_is_not_what_it_says_is_refused(registry, spec, words):
 def test_a_network_must_record_its_name(registry, monkeypatch):
     monkeypatch.setattr(Toy, "recorded", lambda self: {"told": 1})
     with pytest.raises(TransferlibError, match="does not record its name"):
+        register(Toy())
+
+
+def test_what_is_no_specification_is_told_what_it_lacks(registry):
+    with pytest.raises(TransferlibError, match="is no specification of a network: it lacks mean, std, initialise"):
+        register(type("Bare", (), {"name": "bare", "resolution": 8, "build": 0, "recorded": 0})())
+
+
+@pytest.mark.parametrize(
+    ("recorded", "words"),
+    [
+        ({"name": "toy", "kinds": {1}}, "records what JSON does not have"),
+        ({"name": "toy", "rate": float("nan")}, "records what JSON does not have"),
+        ({"name": "toy", "widths": (1, 2)}, "gives back otherwise: pass it through nets.as_recorded"),
+    ],
+)
+def test_a_record_must_be_what_json_gives_back(registry, monkeypatch, recorded, words):
+    monkeypatch.setattr(Toy, "recorded", lambda self: recorded)
+    with pytest.raises(TransferlibError, match=words):
+        register(Toy())
+
+
+@pytest.mark.parametrize(
+    "initialise",
+    [
+        lambda self, layer, k, draw: None,
+        lambda self, layer, k, draw: [nn.init.normal_(p) for p in layer.parameters()],  # the global generator's
+        lambda self, layer, k, draw: k == 4 or draw_weights(layer, he(k), draw),
+    ],
+    ids=["nothing", "globally", "but for one"],
+)
+def test_weights_that_do_not_come_from_their_stream_are_refused(registry, monkeypatch, initialise):
+    monkeypatch.setattr(Toy, "initialise", initialise)
+    with pytest.raises(TransferlibError, match=r"toy: initialise does not set layers\.\d\.fc\.(weight|bias)"):
         register(Toy())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from transferlib.data.checking import Check
 from transferlib.data.cifar import Cifar100
 from transferlib.data.classes import Catalogue
@@ -92,7 +94,9 @@ def load(
     _check_resolution(resolution)
     _check_similarity(provider, similarity)
     with data_folder(root) as folder:
-        return provider.load(folder, resolution, progress, similarity)
+        opened = provider.load(folder, resolution, progress, similarity)
+    _check_opened(provider.name, resolution, opened)
+    return opened
 
 
 def snapshot(name: str, resolution: int) -> Snapshot:
@@ -151,6 +155,22 @@ def with_dial() -> str:
 def _check_resolution(resolution: int) -> None:
     if resolution not in RESOLUTIONS:
         raise TransferlibError(f"expected resolution in 8..512, got {resolution}")
+
+
+def _check_opened(name: str, resolution: int, opened: Dataset) -> None:
+    """Refuse what a data set of one's own must not give, before anything is trained on it."""
+    classes = len(opened.classes)
+    if not (classes == len(set(opened.classes)) == len(opened.names) == len(opened.groups)):
+        raise TransferlibError(f"data set {name}: expected classes that differ, and a name and a group for each")
+    for part, images in (("training", opened.train), ("validation", opened.val)):
+        pixels, labels = images.pixels, images.labels
+        if pixels.dtype != np.uint8 or pixels.shape != (len(labels), resolution, resolution, 3):
+            raise TransferlibError(
+                f"data set {name}: expected {part} pixels uint8 ({len(labels)}, {resolution}, {resolution}, 3), got "
+                f"{pixels.dtype} {pixels.shape}"
+            )
+        if labels.dtype != np.int64 or not np.array_equal(np.unique(labels), np.arange(classes)):
+            raise TransferlibError(f"data set {name}: expected {part} labels int64, of every class 0..{classes - 1}")
 
 
 def _check_similarity(provider: Provider, similarity: float | None) -> None:
