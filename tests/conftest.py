@@ -18,9 +18,18 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "batch-norm"])
+ALEXNETS = [small.SPEC, small.SPEC_BN]
+TODAYS = [small.RESNET, small.RESNET_PLAIN, small.VIT]
+
+
+@pytest.fixture(params=[*ALEXNETS, *TODAYS], ids=lambda spec: spec.name)
 def spec(request):
-    return small.SPEC_BN if request.param else small.SPEC
+    return request.param
+
+
+@pytest.fixture(params=ALEXNETS, ids=lambda spec: spec.name)
+def alexnet(request):
+    return request.param
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from transferlib.execution import Execution
-from transferlib.nets import AlexNetSpec, Conv
+from transferlib.nets import AlexNetSpec, Conv, ResNetSpec, ViTSpec
 from transferlib.train import Family, Half, Member, Recipe, fresh_network, graft
 from transferlib.treatments import Treatment
 
@@ -28,6 +28,9 @@ SPEC = AlexNetSpec(
     std=(50.0, 60.0, 70.0),
 )
 SPEC_BN = dataclasses.replace(SPEC, name="test-net-bn", batch_norm=True)
+RESNET = ResNetSpec("test-resnet", 8, (4, 4, 6, 6, 8, 8))
+RESNET_PLAIN = dataclasses.replace(RESNET, name="test-resnet-plain", normalisation="none")
+VIT = ViTSpec("test-vit", 8, patch=4, width=8, heads=2)
 CPU = Execution(torch.device("cpu"), torch.float32)
 RECIPE = Recipe(
     epochs=2, batch_size=8, learning_rate=0.05, warmup_epochs=0.5, weight_decay=0.01, crop_padding=2

@@ -172,16 +172,16 @@ def test_another_stream_gives_other_numbers():
 
 @pytest.mark.parametrize("side", [8, 11])
 @pytest.mark.parametrize("name", ["base", "A1B", "A3B", "A5B", "A6B", "A7B", "A4B+"])
-def test_gradients_and_steps_equal_a_plain_network_with_a_frozen_prefix(spec, name, side):
-    family = family_of(name, spec, side=side)
+def test_gradients_and_steps_equal_a_plain_network_with_a_frozen_prefix(alexnet, name, side):
+    family = family_of(name, alexnet, side=side)
     member = family.members[0]
-    plain = naive.network(spec.batch_norm, 3, small.copies(member.net))
+    plain = naive.network(alexnet.batch_norm, 3, small.copies(member.net))
     losses, gradients = naive.train(plain, member.frozen, family.train, RECIPE, STREAM, 8, steps=6)
 
     names = [name for name, _ in member.net.named_parameters()]
     plain_names = [name for name, _ in plain.named_parameters()]
     optimizer, start = member.optimizer, small.copies(member.net)
-    once = naive.network(spec.batch_norm, 3, small.copies(member.net))
+    once = naive.network(alexnet.batch_norm, 3, small.copies(member.net))
     naive.train(once, member.frozen, family.train, RECIPE, STREAM, 8, steps=1)
     run(family, 1)
     for ours, theirs in zip(member.net.state_dict().values(), once.state_dict().values(), strict=True):
@@ -196,7 +196,7 @@ def test_gradients_and_steps_equal_a_plain_network_with_a_frozen_prefix(spec, na
 
     run(family)
     # batch norm of six images magnifies the last bit, more on some versions of torch than on others
-    close = {"rtol": 1e-2, "atol": 5e-3} if spec.batch_norm else {"rtol": 1e-4, "atol": 1e-5}
+    close = {"rtol": 1e-2, "atol": 5e-3} if alexnet.batch_norm else {"rtol": 1e-4, "atol": 1e-5}
     for ours, theirs in zip(member.net.state_dict().values(), plain.state_dict().values(), strict=True):
         torch.testing.assert_close(ours, theirs, **close)
     train_losses = [sum(losses[:3]) / 3, sum(losses[3:]) / 3]
@@ -204,16 +204,16 @@ def test_gradients_and_steps_equal_a_plain_network_with_a_frozen_prefix(spec, na
     loss, correct = naive.evaluate(plain, family.val, 8)
     assert member.curve[-1].loss == pytest.approx(loss, rel=close["rtol"])
     differing = sum(ours != theirs for ours, theirs in zip(member.correct.tolist(), correct, strict=True))
-    assert differing <= (1 if spec.batch_norm else 0)
+    assert differing <= (1 if alexnet.batch_norm else 0)
 
 
 @pytest.mark.parametrize("side", [8, 11])
 @pytest.mark.parametrize("batch", [500, 10, 9])  # 27 images: the last batch is partial, or full
-def test_evaluation_equals_one_image_at_a_time(spec, side, batch):
-    family = run(family_of("A2B A7B", spec, side=side), 4)
+def test_evaluation_equals_one_image_at_a_time(alexnet, side, batch):
+    family = run(family_of("A2B A7B", alexnet, side=side), 4)
     before = [small.copies(member.net) for member in family.members]
     for member, state, (loss, correct) in zip(family.members, before, family.evaluate(batch), strict=True):
-        plain = naive.network(spec.batch_norm, 3, state)
+        plain = naive.network(alexnet.batch_norm, 3, state)
         expected, bits = naive.evaluate(plain, family.val, 8)
         assert loss == pytest.approx(expected, rel=1e-5)
         assert correct.tolist() == bits
@@ -435,3 +435,14 @@ def test_a_float16_run_restored_takes_up_its_scale(tmp_path):
     family.restore(*store.get_checkpoint("0" * 16))
     assert family.members[0].scaler.get_scale() == 2.0**9
     assert numbers(run(family)) == numbers(expected)
+
+
+def test_weight_decay_leaves_biases_norms_gains_and_positions_alone(spec):
+    family = family_of("base", spec)
+    names = {id(p): name for name, p in family.members[0].net.named_parameters()}
+    decayed, left = ({names[id(p)] for p in group["params"]} for group in family.members[0].optimizer.param_groups)
+    assert decayed | left == set(names.values()) and not decayed & left
+    assert all(name.endswith(".weight") for name in decayed)
+    alone = ("bias", ".bn.weight", ".bn2.weight", ".norm.weight", "positions")
+    assert {name for name in names.values() if name.endswith(alone)} <= left
+    assert all(family.members[0].net.get_parameter(name).numel() == 1 for name in left if not name.endswith(alone))

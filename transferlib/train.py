@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from transferlib.errors import TransferlibError
@@ -33,7 +33,7 @@ class Recipe:
 
     ``schedule`` is ``linear`` (to 0 at the end) or ``step`` (divided by 10 after each ``step_epochs``; the paper's).
     Rates are per step, lengths in epochs, ``crop_padding`` in pixels on each side, mirrored at the edge.
-    Weight decay acts on weights, not on biases or batch norm.
+    Weight decay acts on the weights of convolutions and fully connected layers: not on biases, norms, gains, positions.
     """
 
     epochs: int
@@ -188,10 +188,11 @@ class Member:
         self.loss_sum = torch.zeros((), device=execution.device)  # stays there: reading it would wait for the device
         # frozen layers are none of the optimiser's: no gradient, no momentum, and no decay that would shrink them
         self.trained = [p for layer in net.layers[self.frozen :] for p in layer.parameters()]
+        matrices = {id(m.weight) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
         self.optimizer = torch.optim.SGD(
             [
-                {"params": [p for p in self.trained if p.ndim > 1], "weight_decay": recipe.weight_decay},  # matrices
-                {"params": [p for p in self.trained if p.ndim <= 1], "weight_decay": 0.0},  # biases, batch norm
+                {"params": [p for p in self.trained if id(p) in matrices], "weight_decay": recipe.weight_decay},
+                {"params": [p for p in self.trained if id(p) not in matrices], "weight_decay": 0.0},
             ],
             lr=recipe.learning_rate,
             momentum=recipe.momentum,

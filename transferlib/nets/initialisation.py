@@ -20,12 +20,10 @@ def he(k: int) -> Filler:
 
 @torch.no_grad()
 def draw_weights(layer: Layer, filler: Filler, draw: torch.Generator) -> None:
-    """Draw Gaussian weights for each matrix of a layer, in order; batch norm starts as the identity."""
+    """Draw Gaussian weights for each matrix of a layer, in order; normalisations start as the identity."""
     for module in layer.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            module.reset_running_stats()
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm)):
+            module.reset_parameters()  # of batch norm its running statistics too
         elif isinstance(module, (nn.Conv2d, nn.Linear)):
             std, bias = filler(math.prod(module.weight.shape[1:]))
             module.weight.copy_(torch.empty(module.weight.shape).normal_(0.0, std, generator=draw))

@@ -8,9 +8,11 @@ import torch
 
 from transferlib.errors import TransferlibError
 from transferlib.nets.alexnet import ALEXNETS
+from transferlib.nets.resnet import RESNETS
 from transferlib.nets.stack import LAYERS, NetworkSpec, Stack, outline
+from transferlib.nets.vit import VITS
 
-NETWORKS: dict[str, NetworkSpec] = {spec.name: spec for spec in ALEXNETS}
+NETWORKS: dict[str, NetworkSpec] = {spec.name: spec for spec in (*ALEXNETS, *RESNETS, *VITS)}
 NEEDED = ("name", "resolution", "mean", "std", "build", "initialise", "recorded")  # of a specification
 
 
