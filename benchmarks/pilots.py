@@ -27,6 +27,9 @@ FIRST = Conv(24, 5, stride=2, padding=2, pool=POOL)
 CANDIDATES: dict[str, NetworkSpec] = {
     "large": network("alexnet32"),
     "small": network("alexnet32-small"),
+    "resnet": network("resnet32-small"),
+    "resnet-plain": network("resnet32-small-plain"),
+    "vit": network("vit32-small"),
     "wide": AlexNetSpec(  # as small, with 96 channels in layers 4 and 5
         "pilot",
         32,
