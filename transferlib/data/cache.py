@@ -20,6 +20,7 @@ from transferlib.data import worker
 from transferlib.data.dataset import Dataset, Finding, Images, Listing, Source
 from transferlib.data.decoding import Decoded, decode
 from transferlib.data.download import no_room
+from transferlib.data.near import near_copies
 from transferlib.errors import TransferlibError
 
 FORMAT = 2  # of the folder
@@ -92,19 +93,27 @@ def from_arrays(classes: Sequence[str], names: Sequence[str], train: Images, val
     return make
 
 
-def from_pictures(name: str, resolution: int, source: Callable[[], Source], progress: bool, own: bool = False) -> Make:
+def from_pictures(
+    name: str,
+    resolution: int,
+    source: Callable[[], Source],
+    progress: bool,
+    own: bool = False,
+    interpolation: str = worker.LANCZOS,
+) -> Make:
     """Make a data set by decoding picture files.
 
     Args:
         own: whether they are a user's own pictures, of which some may be damaged, and are left out, and the test set
             is rid of what also trains. Other data sets are taken as they were published.
+        interpolation: by which pictures are resized.
     """
 
     def make(folder: Path) -> About:
         listed = source()
         total = len(listed.train.files) + len(listed.val.files)
         _check_space(folder, total * (resolution**2 * 3 + 8), f"{name} at {resolution} px")
-        damaged, findings = decode_into(folder, name, listed, resolution, progress, own)
+        damaged, findings = decode_into(folder, name, listed, resolution, progress, own, interpolation)
         _judge(name, damaged, total, DAMAGED_AT_MOST if own else 0.0)
         _check_classes(folder, name, listed.classes)
         if damaged:
@@ -118,18 +127,24 @@ def from_pictures(name: str, resolution: int, source: Callable[[], Source], prog
 
 
 def decode_into(
-    folder: Path, name: str, listed: Source, resolution: int, progress: bool, own: bool
+    folder: Path,
+    name: str,
+    listed: Source,
+    resolution: int,
+    progress: bool,
+    own: bool,
+    interpolation: str = worker.LANCZOS,
 ) -> tuple[dict[str, str], tuple[Finding, ...]]:
     """Decode the pictures of both splits into arrays in ``folder``, without those that can't be.
 
     Returns:
         The files that can't be decoded, each with the reason; and what else is odd, or left out.
     """
-    parts = {"train": listed.train, "val": listed.val}
+    parts, way = {"train": listed.train, "val": listed.val}, (resolution, interpolation)
     titles = {split: f"{name} {split}, {resolution} px" if progress else None for split in parts}
 
     def decode_all(span: tuple[int, int]) -> dict[str, Decoded]:
-        return {split: _decode(folder, split, parts[split], resolution, titles[split], span) for split in parts}
+        return {split: _decode(folder, split, parts[split], way, titles[split], span) for split in parts}
 
     decoded = decode_all(worker.FULL)
     span = own_span(decoded.values())
@@ -138,8 +153,10 @@ def decode_into(
     findings = [*listed.findings, *_remarks(parts, decoded, span)]
     copies = Copies.of(folder, parts, decoded) if own else Copies()
     findings += copies.findings(parts)
+    without = {split: {*decoded[split].failed, *copies.dropped(split)} for split in parts}
+    findings += near_copies(folder, parts, without) if own else []
     for split, listing in parts.items():
-        _keep(folder, split, listing, {*decoded[split].failed, *copies.dropped(split)})
+        _keep(folder, split, listing, without[split])
     damaged = {
         listing.files[number]: why for split, listing in parts.items() for number, why in decoded[split].failed.items()
     }
@@ -216,14 +233,14 @@ def _build(folder: Path, make: Make, fingerprint: str | None) -> None:
 
 
 def _decode(
-    folder: Path, split: str, listing: Listing, resolution: int, title: str | None, span: tuple[int, int]
+    folder: Path, split: str, listing: Listing, way: tuple[int, str], title: str | None, span: tuple[int, int]
 ) -> Decoded:
-    path = folder / f"{split}_pixels.npy"
+    path, (resolution, interpolation) = folder / f"{split}_pixels.npy", way
     shape = (len(listing.files), resolution, resolution, 3)
     with path.open("wb") as file:
         offset = _write_header(file, shape)
         file.truncate(offset + int(np.prod(shape)))
-    return decode(listing.files, path, resolution, offset=offset, title=title, span=span)
+    return decode(listing.files, path, resolution, offset=offset, title=title, span=span, interpolation=interpolation)
 
 
 def own_span(decoded: Iterable[Decoded]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from transferlib.data import worker
 from transferlib.errors import TransferlibError
@@ -68,12 +68,14 @@ def decode(
     offset: int = 0,
     title: str | None = None,
     span: tuple[int, int] = worker.FULL,
+    interpolation: str = worker.LANCZOS,
 ) -> Decoded:
     """Decode ``files`` to squares of ``resolution``, as consecutive rows of the file ``out`` from ``offset`` on.
 
     Args:
         title: what is said of it on the standard error; nothing without one.
         span: black and white of pictures with more than 8 bits.
+        interpolation: by which pictures are resized.
 
     Raises:
         TransferlibError: when a decoding process dies.
@@ -88,37 +90,50 @@ def decode(
                 found.add(first, said)
                 done(len(some))
 
-        _share_out(chunks, out, resolution, offset, span, report)
+        _share_out(chunks, out, _Way(resolution, offset, span, interpolation), report)
     return found.sorted()
 
 
-def _share_out(chunks: Chunks, out: Path, resolution: int, offset: int, span: tuple[int, int], report: Report) -> None:
+class _Way(NamedTuple):
+    """How pictures become rows of a file."""
+
+    resolution: int
+    offset: int
+    span: tuple[int, int]
+    interpolation: str
+
+    def at(self, first: int) -> int:
+        """The byte at which the row of a picture begins."""
+        return self.offset + first * self.resolution**2 * 3
+
+
+def _share_out(chunks: Chunks, out: Path, way: _Way, report: Report) -> None:
     workers = min(cores(), len(chunks))
     if workers < 2:  # not worth a process
         with out.open("r+b") as file:
             for first, files in chunks:
-                at = offset + first * resolution**2 * 3
-                report(first, files, worker.fill(file, at, files, resolution, span))
+                found = worker.fill(file, way.at(first), files, way.resolution, way.span, way.interpolation)
+                report(first, files, found)
         return
     with ThreadPoolExecutor(workers) as pool:
         try:
-            drives = [pool.submit(_drive, chunks, out, resolution, offset, span, report) for _ in range(workers)]
+            drives = [pool.submit(_drive, chunks, out, way, report) for _ in range(workers)]
             for drive in drives:
                 drive.result()
         finally:
             chunks.clear()  # interrupted: every process ends after the chunk in hand
 
 
-def _drive(chunks: Chunks, out: Path, resolution: int, offset: int, span: tuple[int, int], report: Report) -> None:
+def _drive(chunks: Chunks, out: Path, way: _Way, report: Report) -> None:
     """Feed one process with chunks until none is left."""
-    command = [sys.executable, worker.__file__, str(out), str(resolution)]
+    command = [sys.executable, worker.__file__, str(out), str(way.resolution)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin and process.stdout
         try:
             while chunk := _next(chunks):
                 first, files = chunk
-                request = json.dumps([offset + first * resolution**2 * 3, files, span])
+                request = json.dumps([way.at(first), files, way.span, way.interpolation])
                 print(request, file=process.stdin, flush=True)
                 report(first, files, _answer(process.stdout.readline()))
         except BaseException as error:

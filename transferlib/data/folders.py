@@ -15,6 +15,7 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", "
 # pictures too; to pass them over would change the data in silence
 UNREAD = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".tga", ".psd", ".dng", ".cr2", ".nef", ".arw")
 VAL_SHARE = 0.2
+RULES = b"2"  # of what is left out and told of; others make the arrays of a folder anew
 # of Synology, QNAP, Windows and Mac; those of Jupyter, Linux and others begin with a dot
 SYSTEM = {
     *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "lost+found"),
@@ -235,26 +236,25 @@ def _list(folder: Path, classes: tuple[str, ...], left: LeftOut | None) -> Listi
 
 
 def _divide(folder: Path, files: list[str]) -> tuple[list[str], list[str]]:
-    """Split one class by a hash of each name, so that a new picture moves no other one.
+    """Split one class by the draw of each name: the lowest fifth is for validation, at least one.
 
-    Only in a class so small that no hash falls into the validation share, the lowest one is taken.
+    So every class has its share (the cut is stratified), and a new picture moves at most one other.
     """
     if len(files) < 2:
         raise TransferlibError(f"{files[0]} is the only picture of its class: add one, or remove the class folder")
-    drawn = {file: _draw(Path(file).relative_to(folder).as_posix()) for file in files}
-    first, *_, last = sorted(files, key=drawn.__getitem__)
-    val = {file for file in files if drawn[file] < VAL_SHARE} - {last} | {first}  # a class is in both
+    drawn = sorted(files, key=lambda file: _draw(Path(file).relative_to(folder).as_posix()))
+    val = set(drawn[: max(1, round(VAL_SHARE * len(files)))])  # a class is in both
     return [file for file in files if file not in val], sorted(val)
 
 
-def _draw(name: str) -> float:
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+def _draw(name: str) -> bytes:
+    """The place of a picture in the draw, whose seed is always the same."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
 
 
 def fingerprint(listed: Source) -> str:
     """A hash of some pictures' names, sizes and times, and of what is left out: another one means a change."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(RULES)
     for file in (*listed.train.files, *listed.val.files):
         digest.update(f"{file}\0{_state(file)}\0".encode("utf-8", "surrogateescape"))
     for finding in listed.findings:  # what is left out is said when the folder is read

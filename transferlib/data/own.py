@@ -13,6 +13,7 @@ from transferlib.data.cache import About, cached, decode_into, from_pictures
 from transferlib.data.checking import Check
 from transferlib.data.dataset import Dataset
 from transferlib.data.provider import CHECKED_AT, Provider, Size, Snapshot
+from transferlib.data.worker import LANCZOS
 from transferlib.errors import TransferlibError
 from transferlib.names import printable
 from transferlib.paths import keep_apart, keep_out, resolved
@@ -25,14 +26,15 @@ class Folder(Provider):
 
     Args:
         path: of the folder, in full.
+        interpolation: by which its pictures are resized.
     """
 
     description = "your own pictures"
     obtained = "a folder of class folders, or train/ and val/ with such"
     version = None  # its pixels tell
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, interpolation: str = LANCZOS) -> None:
+        self.path, self.interpolation = path, interpolation
         self.name = f"{FOLDER}{path}"
 
     @property
@@ -55,7 +57,7 @@ class Folder(Provider):
         listed = folders.source(self.path)
         found = folders.fingerprint(listed)
         key = hashlib.sha256(str(self.path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        decoded = from_pictures(self.name, resolution, lambda: listed, progress, own=True)
+        decoded = from_pictures(self.name, resolution, lambda: listed, progress, True, self.interpolation)
 
         def make(place: Path) -> About:
             about = decoded(place)
@@ -65,8 +67,13 @@ class Folder(Provider):
                 )
             return about
 
-        arrays = root / "arrays" / f"folder-{key}" / str(resolution)
+        way = "" if self.interpolation == LANCZOS else f"-{self.interpolation}"
+        arrays = root / "arrays" / f"folder-{key}" / f"{resolution}{way}"
         return cached(self.name, resolution, arrays, make, self.groups, found)
+
+    def resized(self, interpolation: str) -> Folder:
+        """The same pictures, resized otherwise."""
+        return Folder(self.path, interpolation)
 
     def fetch(self, root: Path, progress: bool) -> Path:
         """Where it lies, if its layout is the expected one."""

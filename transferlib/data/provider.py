@@ -90,6 +90,10 @@ class Provider(ABC):
         """The halves A and B whose likeness its similarity dial sets; None for a data set without a dial."""
         return None
 
+    def resized(self, interpolation: str) -> Provider:
+        """The same data set with its pictures resized otherwise; one that was decoded once stays as it is."""
+        return self
+
     def inputs(self) -> tuple[Path, ...]:
         """The folders of a user's own that it is read from, into which nothing may be written."""
         return ()

@@ -16,6 +16,7 @@ from transferlib.data.place import data_folder
 from transferlib.data.provider import Provider, Snapshot
 from transferlib.data.shapes import Shapes
 from transferlib.data.tiny_imagenet import TinyImageNet
+from transferlib.data.worker import LANCZOS
 from transferlib.errors import TransferlibError
 from transferlib.paths import resolved
 
@@ -99,16 +100,17 @@ def load(
     return opened
 
 
-def snapshot(name: str, resolution: int) -> Snapshot:
+def snapshot(name: str, resolution: int, interpolation: str = LANCZOS) -> Snapshot:
     """Settle what names a data set's runs now; a folder of pictures is opened for it.
 
     Args:
         name, resolution: as for ``load``.
+        interpolation: by which the pictures of a folder are resized, as a network wants them.
 
     Raises:
         TransferlibError: as for ``load``.
     """
-    provider = lookup(name)
+    provider = lookup(name).resized(interpolation)
     _check_resolution(resolution)
     with data_folder(None) as folder:
         return provider.snapshot(folder, resolution)

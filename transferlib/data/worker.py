@@ -19,6 +19,7 @@ from typing import BinaryIO, TypedDict
 import numpy as np
 from PIL import Image, ImageOps
 
+LANCZOS = "lanczos"  # how pictures are resized where nothing else is asked for
 FULL = (0, 65535)  # black and white of pictures with more than 8 bits
 PART = 32  # levels of 256: a picture that uses fewer has lost most of what it shows
 METADATA = "have metadata that cannot be read; their pixels are taken"
@@ -160,6 +161,7 @@ def square(
     span: tuple[int, int] = FULL,
     remarks: Remarks | None = None,
     spans: list[tuple[int, int]] | None = None,
+    interpolation: str = LANCZOS,
 ) -> np.ndarray:
     """Decode a picture, upright, in RGB, its central square resized with antialiasing.
 
@@ -169,6 +171,7 @@ def square(
         span: black and white of a picture with more than 8 bits.
         remarks: what is odd about the picture is added to them.
         spans: the range of a picture with more than 8 bits is added to them.
+        interpolation: ``lanczos``, ``bicubic`` or ``bilinear``.
 
     Returns:
         uint8 (resolution, resolution, 3).
@@ -181,7 +184,8 @@ def square(
         if picture.mode.startswith("I") and spans is not None:
             spans.append(_range(np.asarray(picture)))
         upright = _rgb(_upright(picture, remarks), span)
-        pixels = np.asarray(ImageOps.fit(upright, (resolution, resolution), Image.Resampling.LANCZOS))
+        way = Image.Resampling[interpolation.upper()]
+        pixels = np.asarray(ImageOps.fit(upright, (resolution, resolution), way))
     if int(pixels.max()) - int(pixels.min()) < PART:
         remarks[NARROW] = f"{pixels.min()} to {pixels.max()}"
     return pixels
@@ -200,7 +204,14 @@ def _words(error: BaseException | str) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int, span: tuple[int, int]) -> Found:
+def fill(
+    out: BinaryIO,
+    at: int,
+    files: Sequence[str],
+    resolution: int,
+    span: tuple[int, int],
+    interpolation: str = LANCZOS,
+) -> Found:
     """Write the squares of ``files`` one after another into ``out``, from byte ``at`` on.
 
     Returns:
@@ -215,7 +226,7 @@ def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int, span: tu
             warnings.simplefilter("always")
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large, and decoded all the same
             try:
-                squares[place] = square(file, resolution, span, remarks, spans)
+                squares[place] = square(file, resolution, span, remarks, spans, interpolation)
             except Exception as error:  # a damaged file can raise nearly anything
                 found["failed"][place] = _words(error)
                 continue
@@ -230,15 +241,15 @@ def fill(out: BinaryIO, at: int, files: Sequence[str], resolution: int, span: tu
 
 
 def serve(array: str, resolution: int) -> None:
-    """Answer each line ``[at, files, span]`` on the standard input with one line: what ``fill`` found, as JSON."""
+    """Answer each line ``[at, files, span, interpolation]`` on the standard input with one: what ``fill`` found."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the caller ends us by closing the pipe
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     with Path(array).open("r+b") as out:
         for line in sys.stdin:
-            at, files, span = json.loads(line)
+            at, files, span, interpolation = json.loads(line)
             try:
-                answer = fill(out, at, files, resolution, span)
+                answer = fill(out, at, files, resolution, span, interpolation)
             except OSError as error:  # of writing: the disk is full, say
                 answer = {"error": [error.errno, error.strerror, array]}
             print(json.dumps(answer), flush=True)
