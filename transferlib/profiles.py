@@ -154,8 +154,24 @@ def _published() -> Profile:
         "few-images": tuple(few),
         "doubled": (with_epochs(one, 2 * main.recipe.epochs),),
         "batch-norm": (variant(one, "base,BnB,AnB", network="alexnet32-small-bn"),),
+        **_of_today(one),
     }
     return Profile("published", "the study of the book, on Tiny ImageNet", parts, wants_gpu=True)
+
+
+def _of_today(one: Study) -> dict[str, tuple[Study, ...]]:
+    """Networks of today, each by the recipe that its pilots chose (``benchmarks/log.md``)."""
+    residual = dataclasses.replace(one.recipe, epochs=16, learning_rate=0.2, dropout=0.0)
+    plain = dataclasses.replace(residual, learning_rate=0.1)
+    attending = dataclasses.replace(one.recipe, learning_rate=0.2, weight_decay=1e-4, dropout=0.0)
+    both = variant(one, "base,BnB,AnB", network="resnet32-small", recipe=residual)
+    return {
+        "residual": (both, variant(both, "BnB+,AnB+", targets=("B",))),
+        "residual-plain": (
+            variant(both, "base,BnB,AnB", network="resnet32-small-plain", recipe=plain, targets=("B",)),
+        ),
+        "transformer": (variant(both, "base,BnB,AnB", network="vit32-small", recipe=attending),),
+    }
 
 
 def _paper() -> Profile:
