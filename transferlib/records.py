@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import NoReturn, TypedDict, cast
+from typing import TYPE_CHECKING, NoReturn, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from transferlib.errors import TransferlibError
 from transferlib.names import printable
 from transferlib.train import Family, Half, Member, Point
 from transferlib.treatments import FAMILIES, Treatment
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired
 
 COLUMNS = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
@@ -51,6 +54,7 @@ class Config(TypedDict):
     treatment: str
     recipe: dict[str, object]
     seed: int
+    head_key: NotRequired[str]  # of the frozen run that fine-tuning goes on from
 
 
 class CurvePoint(TypedDict):

@@ -10,6 +10,7 @@ from pathlib import Path
 from transferlib.data import Snapshot, input_folders, lookup, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.nets import network
+from transferlib.nets.pretrained import Pretrained
 from transferlib.records import Config, config_key
 from transferlib.splits import other
 from transferlib.train import Recipe, StreamName
@@ -33,8 +34,10 @@ class Study:
         recipe: how every one of them is trained.
         seeds: of the streams of random numbers; one whole set of runs each.
         images_per_class: how many training images of each class of the target are used; all by default.
-        source: another data set's study, on the split ``whole:A``, whose base the target B copies from: then nothing
-            is cut, and this study's own split is ``whole:B``.
+        source: another data set's study, on the split ``whole:A``, whose base the target B copies from, or a network
+            that somebody else trained: then nothing is cut, and this study's own split is ``whole:B``.
+        head_first: whether fine-tuning goes on from the frozen run of the same depth, so that copied layers never meet
+            fresh ones (linear probing, then fine-tuning: Kumar et al., 2022); else the upper layers start anew.
         snapshot: of the data set, where the study has been ``opened``; it is no part of what the study is.
     """
 
@@ -47,7 +50,8 @@ class Study:
     recipe: Recipe
     seeds: tuple[int, ...] = (0,)
     images_per_class: int | None = None
-    source: Study | None = None
+    source: Study | Pretrained | None = None
+    head_first: bool = False
     snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +77,7 @@ class Study:
         Raises:
             TransferlibError: for a folder that can't be used.
         """
-        source = self.source and self.source.opened()
+        source = self.source.opened() if isinstance(self.source, Study) else self.source
         taken = self.snapshot or snapshot(self.dataset, self.resolution)
         return dataclasses.replace(self, source=source, snapshot=taken)
 
@@ -88,11 +92,15 @@ class Study:
 
     def changed(self) -> list[str]:
         """The recorded names of the data sets that have changed since the study was opened, its source's first."""
-        return [study.identity.name for study in (self.source, self) if study and study.identity.changed()]
+        return [study.identity.name for study in self._studies() if study.identity.changed()]
 
     def input_folders(self) -> list[Path]:
         """The folders of a user's own that the study reads, into which nothing may be written."""
-        return input_folders(*(study.dataset for study in (self.source, self) if study))
+        return input_folders(*(study.dataset for study in self._studies()))
+
+    def _studies(self) -> list[Study]:
+        """The source's, where it is one, and this."""
+        return [study for study in (self.source, self) if isinstance(study, Study)]
 
     def families(self) -> list[FamilyPlan]:
         """The families of the study, bases first, one split, target and seed after another."""
@@ -152,8 +160,9 @@ class FamilyPlan:
 
     @property
     def source(self) -> str | None:
-        """The half that the copied layers come from, ``random`` for untrained ones, None for a base."""
-        halves = {None: None, "other": other(self.target), "own": self.target, "random": "random"}
+        """The half that the copied layers come from; ``pretrained`` or ``random`` ones; None for a base."""
+        foreign = "pretrained" if isinstance(self.study.source, Pretrained) else other(self.target)
+        halves = {None: None, "other": foreign, "own": self.target, "random": "random"}
         return halves[KINDS[self.family.kind].source]
 
     @property
@@ -162,18 +171,39 @@ class FamilyPlan:
         if self.source not in ("A", "B"):
             return None
         study, split = self.study, self.split
-        if self.source != self.target and study.source:
+        if self.source != self.target and isinstance(study.source, Study):
             study, split = study.source, f"whole:{self.source}"
         elif self.source != self.target:
             study = dataclasses.replace(study, images_per_class=None)
         return FamilyPlan.base(study, split, self.seed, self.source)
 
+    @property
+    def heads(self) -> FamilyPlan | None:
+        """The frozen family whose upper layers this one goes on with, where the study trains heads first."""
+        if not (self.study.head_first and self.family.fine_tuned):
+            return None
+        frozen = FamilyName(self.family.kind)
+        return dataclasses.replace(
+            self, family=frozen, treatments=tuple(Treatment(t.kind, t.n) for t in self.treatments)
+        )
+
+    @property
+    def _source_key(self) -> str | None:
+        if self.source == "pretrained":
+            assert isinstance(self.study.source, Pretrained)
+            return self.study.source.digest
+        base = self.source_base
+        return base.run_keys[0] if base else None
+
     def config(self, treatment: Treatment) -> Config:
         """Everything that the run's numbers depend on, as plain values; its hash is the run's key."""
-        return self._config(str(treatment))
+        config = self._config(str(treatment))
+        if self.heads:
+            config["head_key"] = config_key(self.heads.config(Treatment(treatment.kind, treatment.n)))
+        return config
 
     def _config(self, treatment: str) -> Config:
-        study, base = self.study, self.source_base
+        study = self.study
         return {
             "format": FORMAT,
             "data": {
@@ -185,7 +215,7 @@ class FamilyPlan:
             "split": self.split,
             "target": self.target,
             "source": self.source,
-            "source_key": base.run_keys[0] if base else None,
+            "source_key": self._source_key,
             "network": network(study.network).recorded(),
             "treatment": treatment,
             "recipe": study.recipe.recorded(),
@@ -205,7 +235,8 @@ class FamilyPlan:
     @property
     def name(self) -> str:
         """The family's name in the store, for lock and checkpoint: the same whichever of its runs are asked for."""
-        return config_key(self._config(str(self.family)))
+        heads = {"heads": self.heads.name} if self.heads else {}
+        return config_key({**self._config(str(self.family)), **heads})
 
     def only(self, treatments: Iterable[Treatment]) -> FamilyPlan:
         """The same family with fewer runs."""

@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from transferlib.streams import generator, stream_seed
 from transferlib.treatments import Treatment
 
 StreamName = tuple[object, ...]
+LATER = {"copied_rate": 1.0}  # fields of a recipe that came after the first runs, and what these were trained with
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Recipe:
     ``schedule`` is ``linear`` (to 0 at the end) or ``step`` (divided by 10 after each ``step_epochs``; the paper's).
     Rates are per step, lengths in epochs, ``crop_padding`` in pixels on each side, mirrored at the edge.
     Weight decay acts on the weights of convolutions and fully connected layers: not on biases, norms, gains, positions.
+    ``copied_rate`` is what the rate is multiplied by in copied layers that are fine-tuned; below 1 it is what
+    practitioners do (the paper's is 1).
     """
 
     epochs: int
@@ -47,6 +50,7 @@ class Recipe:
     step_epochs: float = 40.0
     dropout: float = 0.25
     crop_padding: int = 4
+    copied_rate: float = 1.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -57,10 +61,12 @@ class Recipe:
             raise TransferlibError(f"expected crop_padding of 0 or more pixels, got {self.crop_padding}")
         if not 0 <= self.dropout < 1:
             raise TransferlibError(f"expected dropout in 0..1, below 1, got {self.dropout}")
+        if not 0 < self.copied_rate <= 1:
+            raise TransferlibError(f"expected copied_rate above 0, at most 1, got {self.copied_rate}")
 
     def recorded(self) -> dict[str, object]:
-        """What stands of it in a run's configuration: all of it."""
-        return as_recorded(self)
+        """What stands of it in a run's configuration: all of it, but for later fields that change nothing."""
+        return {name: value for name, value in as_recorded(self).items() if LATER.get(name) != value}
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a moment of training, in epochs since the start."""
@@ -188,12 +194,8 @@ class Member:
         self.loss_sum = torch.zeros((), device=execution.device)  # stays there: reading it would wait for the device
         # frozen layers are none of the optimiser's: no gradient, no momentum, and no decay that would shrink them
         self.trained = [p for layer in net.layers[self.frozen :] for p in layer.parameters()]
-        matrices = {id(m.weight) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
         self.optimizer = torch.optim.SGD(
-            [
-                {"params": [p for p in self.trained if id(p) in matrices], "weight_decay": recipe.weight_decay},
-                {"params": [p for p in self.trained if id(p) not in matrices], "weight_decay": 0.0},
-            ],
+            self._groups(recipe),
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
@@ -205,6 +207,21 @@ class Member:
         self.scaler = torch.amp.GradScaler(execution.device.type, enabled=execution.scaled)
         self.run_tail = torch.compile(net.forward) if execution.compiled else net.forward
         self.train_mode()
+
+    def _groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """What is trained, by weight decay and by ``scale``, what the rate is multiplied by."""
+        copied = self.treatment.n if self.treatment.fine_tuned and recipe.copied_rate != 1 else 0
+        slow = {id(p) for layer in self.net.layers[:copied] for p in layer.parameters()}
+        matrices = _matrices(self.net)
+        return [
+            {
+                "params": [p for p in self.trained if (id(p) in slow) == copies and (id(p) in matrices) == decays],
+                "weight_decay": recipe.weight_decay if decays else 0.0,
+                "scale": recipe.copied_rate if copies else 1.0,
+            }
+            for copies in ([False, True] if slow else [False])
+            for decays in (True, False)
+        ]
 
     def train_mode(self) -> None:
         """Batch norm learns in the trained layers only; the frozen ones keep their stored statistics."""
@@ -222,6 +239,13 @@ class Member:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.loss_sum += loss.detach()  # ()
+
+
+def _matrices(net: nn.Module) -> set[int]:
+    """What weight decay acts on: the weights of convolutions and of fully connected layers, by their ids."""
+    weights = [m.weight for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    asked = [m.in_proj_weight for m in net.modules() if isinstance(m, nn.MultiheadAttention)]  # of attention, in one
+    return {id(weight) for weight in (*weights, *asked)}
 
 
 def fresh_network(spec: NetworkSpec, classes: int, stream: StreamName, device: torch.device) -> Stack:
@@ -312,7 +336,7 @@ class Family:
         taps = self._taps(images, masks)  # taps[n]: the frozen activations after layer n, (B, *shape of layer n)
         for member in self.active:
             for group in member.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["scale"]
             member.step(taps, masks, labels, self.execution)
         self.done_steps += 1
 

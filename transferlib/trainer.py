@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import time
@@ -18,11 +19,12 @@ from transferlib.halves import OpenData
 from transferlib.locks import Busy
 from transferlib.names import printable
 from transferlib.nets import NetworkSpec, Stack, network
+from transferlib.nets.pretrained import Pretrained
 from transferlib.records import Config, Made, config_key, result_of
 from transferlib.store import Store, check_like
 from transferlib.streams import generator
 from transferlib.study import FamilyPlan
-from transferlib.train import Family, Member, fresh_network, graft
+from transferlib.train import Family, Member, StreamName, fresh_network, graft
 from transferlib.treatments import KINDS, Treatment
 
 CHECKPOINT_SECONDS = 120.0
@@ -79,6 +81,7 @@ class Trainer:
         report: told the progress after each step, and notes.
         checkpoint_seconds: how much training a kill may cost.
         stop: set it, from a signal's handler say, and training stops after the step, with a checkpoint.
+        kept: the keys of runs whose weights are wanted, beside those of bases.
     """
 
     store: Store
@@ -87,6 +90,7 @@ class Trainer:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     stop: Stop = field(default_factory=Stop)
     data: OpenData = field(default_factory=OpenData)
+    kept: set[str] = field(default_factory=set)
 
     def _note(self, text: str) -> None:
         self.report(Note(text))
@@ -224,11 +228,14 @@ class Trainer:
         study, execution = plan.study, self.execution
         spec, (train, val) = network(study.network), self.data.halves_of(plan, execution)
         source = self.source_network(plan, spec)
+        fresh = fresh_network(spec, train.classes, plan.stream, execution.device)
         members = []
         for treatment in plan.treatments:
-            net = fresh_network(spec, train.classes, plan.stream, execution.device)
+            net = copy.deepcopy(fresh)  # somebody else's network takes seconds to draw
             if source:
                 net = graft(treatment, source, net)
+            if plan.heads:
+                net.load_state_dict(self._head(plan.heads, treatment, net), strict=False)
             members.append(Member(treatment, net, study.recipe, execution))
         prefix = source if plan.family.freezes else None
         return Family(members, prefix, study.recipe, plan.stream, train, val, execution)
@@ -237,43 +244,75 @@ class Trainer:
         """The network that the family's first layers are copied from; its base is trained now where it is lacking."""
         if plan.is_base:
             return None
-        base = plan.source_base or plan  # random layers come from a network of the target's size
-        classes = len(self.data.split(base).half(base.target))
         stream = (plan.seed, plan.split, plan.target, plan.source)
-        net = fresh_network(spec, classes, stream, self.execution.device)
-        if plan.source_base:
-            net.load_state_dict(self._base_weights(plan.source_base, net.state_dict()))
+        net = self._given(plan) or self._of_base(plan, spec, stream)
         if prepare := KINDS[plan.family.kind].prepare:
             _prepare(plan, net, prepare, generator(*stream, "prepare"))
         return net.requires_grad_(False).eval()
 
-    def _base_weights(self, base: FamilyPlan, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """A base's weights; where only those in half precision came with its result, these: they are the same base."""
-        key = base.run_keys[0]
-        self.ensure(base)
-        weights = self._kept_weights(base, key, like)
+    def _given(self, plan: FamilyPlan) -> Stack | None:
+        """The network that somebody else trained, where that is the source and has weights."""
+        given = plan.study.source
+        if plan.source != "pretrained" or not isinstance(given, Pretrained) or given.state is None:
+            return None
+        return given.stack().to(self.execution.device)
+
+    def _of_base(self, plan: FamilyPlan, spec: NetworkSpec, stream: StreamName) -> Stack:
+        """A base's network with its weights, or an untrained one."""
+        base = plan.source_base or plan  # random layers come from a network of the target's size
+        classes = len(self.data.split(base).half(base.target))
+        net = fresh_network(spec, classes, stream, self.execution.device)
+        if plan.source_base:
+            net.load_state_dict(self.weights(plan.source_base, net.state_dict()))
+        return net
+
+    def _head(self, heads: FamilyPlan, treatment: Treatment, net: Stack) -> Mapping[str, Tensor]:
+        """What a frozen run has trained above its cut, from where the fine-tuned one goes on."""
+        return self.weights(heads.only([Treatment(treatment.kind, treatment.n)]), net.above(treatment.n))
+
+    def weights(self, plan: FamilyPlan, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What one run has trained, made now where it is lacking.
+
+        Of a base all of its weights; where only those in half precision came with its result, these: they are the same
+        base. Of a run with frozen layers those above the cut.
+
+        Args:
+            plan: of one run.
+            like: tensors of the same names, shapes and kinds of number.
+
+        Raises:
+            TransferlibError: where they can't be read back.
+        """
+        (key,) = plan.run_keys
+        self.kept.add(key)
+        self.ensure(plan)
+        weights = self._kept_weights(plan, key, like)
         if weights is None:
-            self._note(f"{base}: its result is in the store but not its weights; it is trained again")
-            with self.store.lock(base.name, tell=self._note):
-                weights = self._kept_weights(base, key, like)
+            self._note(f"{plan}: its result is in the store but not its weights; it is trained again")
+            with self.store.lock(plan.name, tell=self._note):
+                weights = self._kept_weights(plan, key, like)
                 if weights is None:
                     self.store.set_aside("weights", key)
-                    self.train(base)
+                    self.train(plan)
                     weights = self.store.get_weights(key, like)
         if weights is None:
             raise TransferlibError(f"cannot read back {self.store.path('weights', key)}: is the disk sound?")
         return weights
 
-    def _kept_weights(self, base: FamilyPlan, key: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
+    def _kept_weights(self, plan: FamilyPlan, key: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
         weights = self.store.get_weights(key, like)
         if weights is None and (weights := self.store.get_shipped(key, like)):
-            self._note(f"{base}: copied from its weights in half precision")
+            self._note(f"{plan}: copied from its weights in half precision")
         return weights
+
+    def _keeps(self, plan: FamilyPlan, key: str) -> bool:
+        """Whether a run's weights are kept: bases', from which others copy, and those that somebody waits for."""
+        return plan.is_base or key in self.kept or (plan.study.head_first and plan.family.freezes)
 
     def _finish(self, plan: FamilyPlan, family: Family, configs: list[Config], seconds: float) -> None:
         for member, config in zip(family.members, configs, strict=True):
-            if plan.is_base:  # before the record: a base that is in the store has its weights
-                self.store.put_weights(config_key(config), dict(member.net.state_dict()))
+            if self._keeps(plan, config_key(config)):  # before the record: what is in the store has its weights
+                self.store.put_weights(config_key(config), member.net.above(member.frozen))
             made = self._made_by(seconds / len(family.members))
             self.store.put({"config": config, **result_of(member, family), **made})
         self._drop_checkpoint(plan)

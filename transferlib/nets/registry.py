@@ -7,6 +7,7 @@ import json
 import torch
 
 from transferlib.errors import TransferlibError
+from transferlib.nets import pretrained
 from transferlib.nets.alexnet import ALEXNETS
 from transferlib.nets.resnet import RESNETS
 from transferlib.nets.stack import LAYERS, NetworkSpec, Stack, outline
@@ -17,11 +18,13 @@ NEEDED = ("name", "resolution", "mean", "std", "build", "initialise", "recorded"
 
 
 def network(name: str) -> NetworkSpec:
-    """The named network's specification.
+    """The named network's specification; that of another library's network, such as ``torchvision:resnet18``, too.
 
     Raises:
         TransferlibError: for an unknown name.
     """
+    if pretrained.is_named(name):
+        return pretrained.named(name)
     if name not in NETWORKS:
         raise TransferlibError(f"unknown network {name!r}: expected one of {', '.join(NETWORKS)}")
     return NETWORKS[name]
