@@ -20,9 +20,11 @@ from transferlib import data, doctor
 from transferlib.errors import TransferlibError
 from transferlib.execution import DEVICES, execution
 from transferlib.executors import EXECUTORS, run_study
-from transferlib.measuring import measure
+from transferlib.measuring import OfNetwork, measure
+from transferlib.measuring.export import export_path
 from transferlib.names import printable, write_csv
 from transferlib.nets import NETWORKS
+from transferlib.nets.pretrained import is_named
 from transferlib.paths import figure_path, keep_out, resolved
 from transferlib.profiles import PROFILES, profile
 from transferlib.progress import Log, say
@@ -188,9 +190,11 @@ def _plot(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    inputs = [*data.input_folders(args.source, args.target), *_files_of(Store(args.store))]
+    named = [name for name in (args.source, args.target) if not is_named(name)]
+    inputs = [*data.input_folders(*named), *_files_of(Store(args.store))]
     out = _output(figure_path(args.out), inputs) if args.out else None
     csv = _output(args.csv, inputs) if args.csv else None
+    exported = _output(export_path(args.export), inputs) if args.export else None
     _differ(out, csv)
     measured = measure(
         args.source,
@@ -201,6 +205,7 @@ def _measure(args: argparse.Namespace) -> None:
         device=args.device,
         report=LineReporter(),
         stop=args.stop,
+        network=OfNetwork(args.weights, args.resolution, args.minutes, args.head_first, exported),
     )
     if csv:  # what is cheap comes before what may fail
         write_csv(measured.table, csv)
@@ -316,21 +321,40 @@ def _add_reading(commands: argparse._SubParsersAction, store: argparse.ArgumentP
     plot.set_defaults(call=_plot)
 
 
+def _add_of_network(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--weights", metavar="FILE", help="a .safetensors or .pth file, or none; default: the library's")
+    group.add_argument("--resolution", type=int, metavar="PX", help="side of its input; default: that of its weights")
+    group.add_argument(
+        "--minutes", type=float, metavar="M", help="what fits is measured, coarse to fine; the next call goes on: 20"
+    )
+    group.add_argument(
+        "--head-first", action="store_true", help="fine-tuning goes on from the trained head (A7B, then A7B+ from it)"
+    )
+    group.add_argument(
+        "--export", type=Path, metavar="FILE", help="write the recommended network, .safetensors, and a script for it"
+    )
+
+
 def _add_measure(commands: argparse._SubParsersAction) -> None:
     measured = commands.add_parser(
         "measure",
         help="which layers to copy from a source to your own pictures",
-        description="Train a network on the source; then networks on the target, from scratch and with the first n "
-        "layers copied from the source, frozen (AnB) or fine-tuned (AnB+). Prints what each gains or loses, and which "
-        "to take. A folder of pictures holds a folder for each class, or train/ and val/ with such.",
+        description="Which layers of the source to freeze, for the target's pictures. The source is a network that "
+        "somebody else trained, or other pictures, on which one is trained first. Then networks are trained on the "
+        "target, from scratch and with the first n of eight parts copied from the source, frozen (AnB) or fine-tuned "
+        "(AnB+). Prints what each gains or loses, and which to take. A folder of pictures holds a folder for each "
+        "class, or train/ and val/ with such.",
     )
-    for role in ("source", "target"):
-        measured.add_argument(
-            f"--{role}", required=True, metavar="DATA", help="folder:PATH, or `transferlib data list`"
-        )
+    measured.add_argument(
+        "--source", required=True, help="torchvision:NAME or timm:NAME; or pictures, as for --target", metavar="SOURCE"
+    )
+    measured.add_argument(
+        "--target", required=True, metavar="DATA", help="folder:PATH, or one of `transferlib data list`"
+    )
     measured.add_argument("--store", type=Path, required=True, metavar="DIR", help="where finished runs lie")
     measured.add_argument("--out", type=Path, metavar="FILE", help="draw the curves into a .png or .svg file")
     measured.add_argument("--csv", type=Path, metavar="FILE", help="write the table as a CSV file")
+    _add_of_network(measured.add_argument_group("for a network as the source"))
     measured.add_argument("--seeds", type=int, metavar="N", help="trainings of everything: 3, or 1 for a large target")
     measured.add_argument("--epochs", type=int, metavar="E", help="length of every training; default: by the data")
     _add_device(measured)

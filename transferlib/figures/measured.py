@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib.figures.marks import n_axis
 from transferlib.figures.style import NUDGE, STYLE, base_line, clean, legend, meaning
+from transferlib.treatments import DEPTHS
 
 
-def figure_measured(table: pd.DataFrame, about: str) -> Figure:
+def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) -> Figure:
     """What a user's own measurement gave: accuracy (left) and its difference from the base (right) against n.
 
     Args:
         table: as ``Measurement.table``.
         about: the title: the data, the network and the training, in lines.
+        parts: what the eight layers are called; by default they are numbered only.
     """
-    figure = Figure(figsize=(10.0, 4.4), layout="constrained")
+    figure = Figure(figsize=(10.0, 4.8 if parts else 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _measured(left, table, "accuracy", "top-1 accuracy on the target (%)")
-    _measured(right, table, "difference", "top-1 minus base (points)")
+    score = "balanced" if "balanced" in table else "accuracy"
+    named = {"balanced": "balanced accuracy", "accuracy": "top-1 accuracy"}[score]
+    _measured(left, table, score, f"{named} on the target (%)")
+    _measured(right, table, "difference", f"{named.removesuffix(' accuracy')} minus base (points)")
+    for ax in (left, right):
+        _name_layers(ax, parts)
     legend(left)
     figure.suptitle(about, fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
 
 
+def _name_layers(ax: Axes, parts: Sequence[str]) -> None:
+    """Say of each n which part is the last that is copied."""
+    if parts:
+        ax.set_xticks(DEPTHS, [f"{n}  {part}" for n, part in zip(DEPTHS, parts, strict=False)])
+        ax.tick_params(axis="x", labelrotation=40)
+        ax.set_xlabel("n: layers copied, up to")
+        for label in ax.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor", parse_math=False)
+
+
 def _measured(ax: Axes, table: pd.DataFrame, column: str, label: str) -> None:
-    base = table.loc[table["family"] == "base"].iloc[0]
-    base_line(ax, base[column], label=meaning("base"))
-    ax.axhspan(base[f"{column}_low"], base[f"{column}_high"], color=STYLE["base"][0], alpha=0.08, linewidth=0)
+    for _, base in table[table["family"] == "base"].iterrows():
+        base_line(ax, base[column], label=meaning("base"))
+        ax.axhspan(base[f"{column}_low"], base[f"{column}_high"], color=STYLE["base"][0], alpha=0.08, linewidth=0)
     for name in ("AnB", "AnB+"):
         rows, (colour, marker) = table[table["family"] == name], STYLE[name]
         bars = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]

@@ -9,4 +9,4 @@ from __future__ import annotations
 
 from transferlib.measuring.example import example_folders
 from transferlib.measuring.report import Measurement
-from transferlib.measuring.running import measure
+from transferlib.measuring.running import OfNetwork, measure

@@ -23,7 +23,7 @@ def must_differ(source: str, target: str) -> None:
         raise TransferlibError(f"source and target are both {source}: expected two different data sets")
 
 
-def findings(called: tuple[str, str], opened: Sequence[Dataset]) -> list[str]:
+def findings(called: Sequence[str], opened: Sequence[Dataset]) -> list[str]:
     """What is odd about the folders, or left out of them."""
     return [f"{name}: {finding}" for name, data in zip(called, opened, strict=True) for finding in data.findings]
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +17,14 @@ from transferlib.execution import execution
 from transferlib.executors import named as executor
 from transferlib.measuring import checks
 from transferlib.measuring.advice import BASE, COPIES
+from transferlib.measuring.export import export, export_path
+from transferlib.measuring.network import measure_network
 from transferlib.measuring.report import Measurement, described
 from transferlib.names import printable
-from transferlib.nets import network
-from transferlib.paths import keep_apart
+from transferlib.nets import network as network_of
+from transferlib.nets import register
+from transferlib.nets.pretrained import Pretrained, is_named, pretrained
+from transferlib.paths import keep_apart, keep_out
 from transferlib.records import as_table, config_key, with_correct
 from transferlib.store import Store
 from transferlib.study import Study
@@ -31,8 +36,27 @@ SEEN = 40_000  # pictures that a training sees, if that is neither too few nor t
 EPOCHS = (20, 100)
 
 
+@dataclass(frozen=True)
+class OfNetwork:
+    """What can be asked of a measurement whose source is somebody else's network.
+
+    Attributes:
+        weights: a file of them, or ``none``; the library's own by default.
+        resolution: side of its input in pixels; its weights' own by default.
+        minutes: that a call may take, by an estimate.
+        head_first: whether fine-tuning goes on from the frozen run of the same depth.
+        export: a .safetensors file for the recommended network's weights.
+    """
+
+    weights: str | Path | None = None
+    resolution: int | None = None
+    minutes: float | None = None
+    head_first: bool = False
+    export: Path | None = None
+
+
 def measure(
-    source: str,
+    source: str | Pretrained,
     target: str,
     store: Store | str | Path,
     *,
@@ -41,39 +65,92 @@ def measure(
     device: str | None = None,
     report: Reporter = silent,
     stop: Stop | None = None,
+    network: OfNetwork | None = None,
 ) -> Measurement:
     """Train base, AnB and AnB+ on the target, with layers from the source, as far as the store lacks them.
 
     Args:
-        source, target: data sets as ``transferlib.data.load`` names them, such as ``folder:PATH``.
+        source: a data set as ``transferlib.data.load`` names it, such as ``folder:PATH``, on which a base is trained;
+            or a network that somebody else trained, such as ``torchvision:resnet18``.
+        target: a data set.
         store: where the runs lie; a measurement that was stopped goes on from there.
-        seeds: how often everything is trained; by default 3 times, once where the data sets are large.
+        seeds: how often everything is trained; by default 3 times, once where the data sets are large, and once for
+            somebody else's network.
         epochs: length of every training; by default it depends on how many pictures there are.
         device: as for ``run_study``.
         report: told the progress, and notes, as for ``run_study``.
         stop: set it and training stops after the step, with a checkpoint.
+        network: what else is asked for, where the source is a network.
 
     Raises:
         TransferlibError: for data that can't be measured, in one line.
         Stopped: after ``stop`` was set.
     """
+    store = store if isinstance(store, Store) else Store(store)
+    trainer = Trainer(store, execution(device), report, stop=stop or Stop())
+    if isinstance(source, Pretrained) or is_named(source):
+        return _of_network(source, target, trainer, seeds, epochs, network or OfNetwork())
+    if network is not None and network != OfNetwork():
+        raise TransferlibError(
+            f"weights, resolution, minutes, head_first and export are for a network as the source, and {source} is a "
+            "data set"
+        )
     source, target = lookup(source).name, lookup(target).name
     checks.must_differ(source, target)
     if seeds is not None and seeds < 1:
         raise TransferlibError(f"expected at least 1 seed, got {seeds}")
-    store = store if isinstance(store, Store) else Store(store)
     inputs = input_folders(source, target)
     keep_apart(store.folder, inputs)
-    chosen = execution(device)
     snapshots, opened = zip(*(_open(name) for name in (source, target)), strict=True)
     called = labels(source, target)
     study = study_of((source, target), [len(data.train.labels) for data in opened], seeds, epochs)
     study = _as_opened(study, *snapshots)
     before = _said(report, [*checks.findings(called, opened), *checks.overlap(*opened), *checks.few_tests(opened[1])])
-    trainer = Trainer(store, chosen, report, stop=stop or Stop())
     runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
     after = _said(report, [*checks.know_nothing(runs), *_changed(study)])
     return Measurement(runs, longer, described(called, opened, study), (*before, *after), tuple(inputs))
+
+
+def _of_network(
+    source: str | Pretrained,
+    target: str,
+    trainer: Trainer,
+    seeds: int | None,
+    epochs: int | None,
+    asked: OfNetwork,
+) -> Measurement:
+    """Measure somebody else's network, and write the recommended one where that is asked for."""
+    if asked.minutes is not None and not asked.minutes > 0:
+        raise TransferlibError(f"expected more than 0 minutes, got {asked.minutes:g}")
+    given = _given(source, asked)
+    out = None if asked.export is None else export_path(asked.export)
+    if out:
+        keep_out(out, input_folders(target))
+    measured, study = measure_network(
+        given,
+        target,
+        trainer,
+        minutes=asked.minutes,
+        seeds=seeds,
+        epochs=epochs,
+        head_first=asked.head_first,
+        keep=out is not None,
+    )
+    if out and measured.advice.treatment is not None:
+        for path in export(out, trainer, study, measured.advice.treatment):
+            trainer.report(Note(f"wrote {path}"))
+    return measured
+
+
+def _given(source: str | Pretrained, asked: OfNetwork) -> Pretrained:
+    if isinstance(source, str):
+        name = source if asked.resolution is None else f"{source.partition('@')[0]}@{asked.resolution}"
+        return pretrained(name, asked.weights)
+    if asked.weights is not None or asked.resolution is not None:
+        raise TransferlibError(f"{source.network} comes with its weights and its resolution: name none")
+    if not is_named(source.network):
+        register(source.spec)
+    return source
 
 
 def _said(report: Reporter, notes: list[str]) -> list[str]:
@@ -85,7 +162,7 @@ def _said(report: Reporter, notes: list[str]) -> list[str]:
 
 def _open(name: str) -> tuple[Snapshot, Dataset]:
     """Open a data set at the networks' resolution, once; what is odd about it is among its findings."""
-    resolution = network("alexnet32-tiny").resolution
+    resolution = network_of("alexnet32-tiny").resolution
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         taken = snapshot(name, resolution)
@@ -94,7 +171,7 @@ def _open(name: str) -> tuple[Snapshot, Dataset]:
 
 def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
     """A study of a source and a target that have been opened already."""
-    assert study.source is not None  # of ``study_of``
+    assert isinstance(study.source, Study)  # of ``study_of``
     return dataclasses.replace(study, snapshot=target, source=dataclasses.replace(study.source, snapshot=source))
 
 
@@ -130,7 +207,7 @@ def study_of(names: tuple[str, str], images: Sequence[int], seeds: int | None, e
     large = max(images) > MANY
     net = "alexnet32-small" if large else "alexnet32-tiny"
     source, target = (
-        Study(name, network(net).resolution, net, (f"whole:{half}",), (half,), treatments, recipe_for(count, epochs))
+        Study(name, network_of(net).resolution, net, (f"whole:{half}",), (half,), treatments, recipe_for(count, epochs))
         for name, half, treatments, count in zip(names, "AB", ((BASE,), (BASE, *COPIES)), images, strict=True)
     )
     count = (1 if images[1] > MANY else 3) if seeds is None else seeds

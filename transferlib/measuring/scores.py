@@ -29,24 +29,41 @@ class Scores:
 
     Attributes:
         right: of each treatment, float (seeds, M), 100 or 0; runs that diverged are left out.
+        labels: int64 (M,), the test images' classes, where the mean over classes is wanted: balanced accuracy. By
+            default all images count alike.
     """
 
     right: dict[Treatment, np.ndarray]
+    labels: np.ndarray | None = None
 
     @classmethod
-    def of(cls, runs: pd.DataFrame) -> Scores:
+    def of(cls, runs: pd.DataFrame, labels: np.ndarray | None = None) -> Scores:
         """Those of a table's runs on target B."""
         sound = runs[(runs["target"] == "B") & (runs["status"] != "diverged")]
         named = sound.sort_values("seed").groupby("treatment")["correct"]
-        return cls({Treatment.parse(str(name)): 100.0 * np.stack(list(rows)) for name, rows in named})
+        return cls({Treatment.parse(str(name)): 100.0 * np.stack(list(rows)) for name, rows in named}, labels)
 
     @cached_property
     def spread(self) -> dict[Treatment, float]:
         """The variance between the seeds of each treatment that has several, in points squared."""
-        return {t: _between_seeds(right) for t, right in self.right.items() if len(right) > 1}
+        return {t: _between_seeds(right * self._weights) for t, right in self.right.items() if len(right) > 1}
+
+    @cached_property
+    def _groups(self) -> list[np.ndarray]:
+        """The images whose means count alike: those of each class, or all; bool (M,) each."""
+        images = len(next(iter(self.right.values()))[0])
+        if self.labels is None:
+            return [np.ones(images, bool)]
+        return [self.labels == label for label in np.unique(self.labels)]
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """What each image counts, (M,), 1 in the mean."""
+        counts = sum(group / group.sum() for group in self._groups)
+        return np.asarray(counts) * len(self._groups[0]) / len(self._groups)
 
     def accuracy(self, treatment: Treatment) -> Estimate:
-        """A treatment's top-1 accuracy, in percent."""
+        """A treatment's top-1 accuracy, in percent; the mean over classes where these are known."""
         return self._estimate(self._of(treatment).mean(0), (0.0, 100.0), [treatment])
 
     def difference(self, first: Treatment, second: Treatment) -> Estimate:
@@ -60,14 +77,19 @@ class Scores:
         return self.right[treatment]
 
     def _estimate(self, by_image: np.ndarray, extremes: tuple[float, float], parts: Sequence[Treatment]) -> Estimate:
-        count, seeds = len(by_image) + 2, min(len(self.right[t]) for t in parts)
-        of_images = float(np.append(by_image, extremes).var(ddof=1)) / count
+        seeds, shares = min(len(self.right[t]) for t in parts), []
+        for group in self._groups:  # the variance of each group's mean, and its degrees of freedom
+            seen = np.append(by_image[group], extremes)
+            shares.append((float(seen.var(ddof=1)) / len(seen) / len(self._groups) ** 2, len(seen) - 1))
+        of_images = sum(variance for variance, _ in shares)
         of_training = sum(self._training(t) / len(self.right[t]) for t in parts)
         freedom = sum(len(self.right[t]) - 1 for t in self.spread)
         total = of_images + of_training
-        welch = total**2 / (of_images**2 / (count - 1) + (of_training**2 / freedom if freedom else 0.0))
+        by_images = sum(variance**2 / free for variance, free in shares)
+        welch = total**2 / (by_images + (of_training**2 / freedom if freedom else 0.0))
         over = "test images and seeds" if self.spread else "test images"
-        return Estimate(float(by_image.mean()), math.sqrt(total), welch, seeds, over)
+        mean = float(np.mean([by_image[group].mean() for group in self._groups]))
+        return Estimate(mean, math.sqrt(total), welch, seeds, over)
 
     def _training(self, treatment: Treatment) -> float:
         pooled = float(np.mean(list(self.spread.values()))) if self.spread else 0.0

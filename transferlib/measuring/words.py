@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from transferlib.measuring.advice import BASE, COPIES, LEVEL, TOLERATED, Advice
 from transferlib.nets import LAYERS
 from transferlib.stats import Estimate
 from transferlib.treatments import Treatment
 
 
-def recommendation(advice: Advice) -> str:
-    """What to do with the source's layers, with the measured differences and their intervals."""
+def recommendation(advice: Advice, parts: Sequence[str] = ()) -> str:
+    """What to do with the source's layers, with the measured differences and their intervals.
+
+    Args:
+        advice: the decision.
+        parts: what the eight layers are called, where the source is somebody else's network.
+    """
     chosen, best = advice.treatment, advice.best
     if chosen is None or best is None:
         return _nothing(advice)
-    words = {"helps": _helps, "harms": _harms, "cannot tell": _cannot_tell}[advice.verdict]
-    return words(advice, chosen, best)
+    words = {"helps": _helps, "harms": _harms, "cannot tell": _cannot_tell, "no base": _no_base}[advice.verdict]
+    return words(advice, chosen, best, action(chosen, parts))
 
 
-def _helps(advice: Advice, chosen: Treatment, best: Treatment) -> str:
+def _helps(advice: Advice, chosen: Treatment, best: Treatment, do: str) -> str:
     alone = "Copying seems to help, by one training each (three would tell more)"
     helps = "Copying helps" if advice.repeated else alone
     effect = f"{_points(advice.effects[chosen])} {_brackets(advice)}"
-    first = f"{helps}: {action(chosen)}. {_compared(advice, chosen)}: {effect}."
+    first = f"{helps}: {do}. {_compared(advice, chosen)}: {effect}."
     return f"{first}{_why_not_best(advice, chosen, best)}{_too_deep(advice)}{_still_ahead(advice, chosen)}"
 
 
-def _harms(advice: Advice, chosen: Treatment, best: Treatment) -> str:
+def _harms(advice: Advice, chosen: Treatment, best: Treatment, do: str) -> str:
     least = max(advice.effects, key=lambda t: advice.effects[t].mean, default=None)
     if least is None:
         return "Copying harms: train from scratch. No network with copied layers did better than guessing."
     return (
-        f"Copying harms: {action(chosen)}. Even {least}, the best with copied layers, is "
+        f"Copying harms: {do}. Even {least}, the best with copied layers, is "
         f"{_points(advice.effects[least])} from it {_brackets(advice)}."
     )
 
 
-def _cannot_tell(advice: Advice, chosen: Treatment, best: Treatment) -> str:
+def _no_base(advice: Advice, chosen: Treatment, best: Treatment, do: str) -> str:
+    right = f"{chosen} gets {_percent(advice, chosen)}"
+    return (
+        f"{_sentence(do)}: {right}.{_why_not_best(advice, chosen, best)} There was no time to hold that against "
+        "training from scratch: give more --minutes."
+    )
+
+
+def _cannot_tell(advice: Advice, chosen: Treatment, best: Treatment, do: str) -> str:
     shown = chosen if chosen != BASE else max(advice.effects, key=lambda t: advice.effects[t].mean)
     low, high = advice.effects[shown].interval(LEVEL)
     what = f"{_compared(advice, shown)}: {_points(advice.effects[shown])}, an interval that contains 0"
@@ -46,7 +61,7 @@ def _cannot_tell(advice: Advice, chosen: Treatment, best: Treatment) -> str:
     why += _why_not_best(advice, chosen, best)
     return (
         f"The data cannot tell whether copying helps: {what} {_brackets(advice)}. "
-        f"{_sentence(action(chosen))}: {why}{_too_deep(advice)} A difference must be above about "
+        f"{_sentence(do)}: {why}{_too_deep(advice)} A difference must be above about "
         f"{min((high - low) / 2, 100):.0f} points to be told here; more test pictures and more seeds narrow that."
     )
 
@@ -59,13 +74,17 @@ def _nothing(advice: Advice) -> str:
     )
 
 
-def action(treatment: Treatment) -> str:
-    """What a treatment asks one to do, in words.
+def action(treatment: Treatment, parts: Sequence[str] = ()) -> str:
+    """What a treatment asks one to do, in words; with the names of a network's parts, in these.
 
     >>> action(Treatment.parse("A3B"))
     'copy layers 1 to 3 from the source, freeze them, and train layers 4 to 8 on the target'
+    >>> action(Treatment.parse("A6B"), ("stem", *(f"block{k}" for k in range(1, 7)), "head"))
+    'freeze stem to block5, train block6 and head'
     """
     n = treatment.n
+    if parts:
+        return _of_parts(treatment, parts)
     if treatment == BASE:
         return f"train all {LAYERS} layers from scratch on the target"
     copied, them = ("layer 1", "it") if n == 1 else (f"layers 1 to {n}", "them")
@@ -75,9 +94,31 @@ def action(treatment: Treatment) -> str:
     return f"copy {copied} from the source, freeze {them}, and train {rest} on the target"
 
 
+def _of_parts(treatment: Treatment, parts: Sequence[str]) -> str:
+    copied, rest = parts[: treatment.n], parts[treatment.n :]
+    if treatment == BASE:
+        return "train the whole network from scratch"
+    if treatment.fine_tuned:
+        anew = f"start {span(rest)} anew" if len(rest) > 1 else "put a fresh head on them"
+        return f"keep the trained {span(copied)}, {anew}, and fine-tune everything"
+    if len(rest) == 1:
+        return "freeze everything but the head, and train that alone (a linear probe)"
+    return f"freeze {span(copied)}, train {span(rest)}"
+
+
+def span(parts: Sequence[str]) -> str:
+    """Some parts in a row, in words."""
+    first, last = parts[0], parts[-1]
+    return first if len(parts) == 1 else f"{first} {'and' if len(parts) == 2 else 'to'} {last}"
+
+
 def _compared(advice: Advice, treatment: Treatment) -> str:
-    its, base = (f"{advice.accuracies[t].mean:.1f} %" for t in (treatment, BASE))
-    return f"{treatment} gets {its} of the test pictures right, training from scratch {base}"
+    return f"{treatment} gets {_percent(advice, treatment)}, training from scratch {advice.accuracies[BASE].mean:.1f} %"
+
+
+def _percent(advice: Advice, treatment: Treatment) -> str:
+    its = f"{advice.accuracies[treatment].mean:.1f} %"
+    return f"{its} in the mean over classes" if advice.balanced else f"{its} of the test pictures right"
 
 
 def _why_not_best(advice: Advice, chosen: Treatment, best: Treatment) -> str:

@@ -1,0 +1,211 @@
+"""Measure somebody else's network: which of its parts to freeze for your pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from transferlib.data import Dataset, Snapshot, input_folders, load, lookup, snapshot
+from transferlib.doctor import images_per_second
+from transferlib.errors import TransferlibError
+from transferlib.execution import Execution
+from transferlib.executors import named as executor
+from transferlib.measuring import checks
+from transferlib.measuring.advice import BASE, COPIES
+from transferlib.measuring.budget import ORDER, PROBE, Budget, Costs, planned
+from transferlib.measuring.report import Measurement, counts
+from transferlib.names import printable
+from transferlib.nets.pretrained import Pretrained
+from transferlib.paths import keep_apart
+from transferlib.progress import clock
+from transferlib.records import as_table, config_key, with_correct
+from transferlib.store import Store
+from transferlib.study import FamilyPlan, Study
+from transferlib.train import Recipe
+from transferlib.trainer import Note, Trainer
+from transferlib.treatments import Treatment
+
+MINUTES = 20.0  # of a call that names none
+SEEN = 6_000  # pictures that a training sees, if that is neither too few nor too many epochs
+EPOCHS = (10, 30)
+
+
+def measure_network(
+    given: Pretrained,
+    target: str,
+    trainer: Trainer,
+    *,
+    minutes: float | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    head_first: bool = False,
+    keep: bool = False,
+) -> tuple[Measurement, Study]:
+    """Train base, AnB and AnB+ on the target with a network's own layers, as far as they lack and time allows.
+
+    Args:
+        given: the network and its weights.
+        target: a data set as ``transferlib.data.load`` names it.
+        trainer: trains, reports and stops.
+        minutes: that this call may take, by an estimate; what is left out another call goes on with.
+        seeds: how often everything is trained, once by default.
+        epochs: length of every training; by default it depends on how many pictures there are.
+        head_first: whether fine-tuning goes on from the frozen run of the same depth.
+        keep: whether the weights of all runs are kept.
+
+    Raises:
+        TransferlibError: for data that can't be measured, or where there is no time for anything, in one line.
+    """
+    target = lookup(target).name
+    inputs = input_folders(target)
+    keep_apart(trainer.store.folder, inputs)
+    taken, opened = _open(target, given)
+    study = study_of(given, target, len(opened.train.labels), seeds, epochs, head_first)
+    study = dataclasses.replace(study, snapshot=taken)
+    about = "\n".join([_of_network(given), f"target  {counts(printable(target), opened)}"])
+    findings = [*checks.findings([target], [opened]), *checks.few_tests(opened), *_untrained(given)]
+    budget = _budget(study, opened, trainer, MINUTES if minutes is None else minutes)
+    before = [*map(printable, findings), *_left_out(budget, minutes)]
+    for line in (*about.splitlines(), *before, _plan(study, budget)):
+        trainer.report(Note(line))
+    trainer.kept |= study.run_keys if keep else set()
+    for part in _parts(study, budget.treatments):
+        executor("serial").run(trainer, part)
+    runs = _runs(trainer.store, study)
+    after = [f"{name} has changed since it was read: what is measured is what it held" for name in study.changed()]
+    notes = (*before, *after)
+    names = given.spec.names
+    labels = np.asarray(opened.val.labels)
+    measured = Measurement(runs, runs.iloc[:0], f"{about}\n{_how(study)}", notes, tuple(inputs), labels, names)
+    return measured, study
+
+
+def _open(target: str, given: Pretrained) -> tuple[Snapshot, Dataset]:
+    """Open the target as the network wants its pictures; what is odd about it is among its findings."""
+    wanted = given.spec.pictures
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        taken = snapshot(target, wanted.stored, wanted.interpolation)
+        return taken, taken.dataset or load(target, wanted.stored)
+
+
+def study_of(
+    given: Pretrained, target: str, images: int, seeds: int | None, epochs: int | None, head_first: bool
+) -> Study:
+    """The study of a network and a target with so many training pictures; it depends on nothing else."""
+    if seeds is not None and seeds < 1:
+        raise TransferlibError(f"expected at least 1 seed, got {seeds}")
+    return Study(
+        dataset=target,
+        resolution=given.spec.pictures.stored,
+        network=given.network,
+        splits=("whole:B",),
+        targets=("B",),
+        treatments=ORDER,
+        recipe=recipe_for(given, images, epochs),
+        seeds=tuple(range(seeds or 1)),
+        source=given,
+        head_first=head_first,
+    )
+
+
+def recipe_for(given: Pretrained, images: int, epochs: int | None = None) -> Recipe:
+    """The recipe of a training on so many pictures: copied layers that are fine-tuned move at a tenth of the rate."""
+    batch = min(32, max(8, images // 8))
+    by_size = min(max(round(SEEN / images), EPOCHS[0]), EPOCHS[1])
+    uncropped = given.spec.pictures.stored == given.spec.resolution
+    return Recipe(
+        epochs=by_size if epochs is None else epochs,
+        batch_size=batch,
+        learning_rate=0.02,
+        weight_decay=1e-4,
+        dropout=0.2,
+        crop_padding=given.spec.resolution // 16 if uncropped else 0,
+        copied_rate=0.1,
+    )
+
+
+def _budget(study: Study, opened: Dataset, trainer: Trainer, minutes: float) -> Budget:
+    finished = [t for t in ORDER if not any(trainer.missing(plan) for plan in _plans(study, t))]
+    if len(finished) == len(ORDER):
+        return Budget(ORDER, (), 0.0)
+    costs = _costs(study, opened, trainer.execution)
+    budget = planned(costs, 60 * minutes, finished, study.head_first, len(study.seeds))
+    if not budget.treatments:
+        needed = len(study.seeds) * costs.seconds([PROBE]) / 60
+        raise TransferlibError(
+            f"{PROBE} alone takes about {needed:.1f} minutes here: give --minutes {needed + 1:.0f} or more, a smaller "
+            "--resolution or fewer --epochs"
+        )
+    return budget
+
+
+def _costs(study: Study, opened: Dataset, how: Execution) -> Costs:
+    speed = images_per_second(study, how)
+    return Costs.of(study, len(opened.train.labels), len(opened.val.labels), speed)
+
+
+def _plans(study: Study, treatment: Treatment) -> list[FamilyPlan]:
+    return dataclasses.replace(study, treatments=(treatment,)).families()
+
+
+def _parts(study: Study, treatments: Sequence[Treatment]) -> Iterator[Study]:
+    """The study in the order of its budget: all frozen runs in one pass, then each other run alone."""
+    frozen = tuple(t for t in treatments if t.frozen)
+    for some in (frozen, *((t,) for t in treatments if not t.frozen)):
+        if some:
+            yield dataclasses.replace(study, treatments=some)
+
+
+def _runs(store: Store, study: Study) -> pd.DataFrame:
+    """All runs of the study that the store has, those of earlier calls too."""
+    records = {config_key(record["config"]): record for record in store.records(study.run_keys)}
+    return with_correct(as_table(records.values()), records)
+
+
+# what is said
+
+
+def _of_network(given: Pretrained) -> str:
+    parts = ", ".join(given.spec.names)
+    return printable(f"source  {given.network} at {given.spec.resolution} px, weights {given.origin}: {parts}")
+
+
+def _untrained(given: Pretrained) -> list[str]:
+    if given.state is not None:
+        return []
+    return ["the network has no weights: its copied layers are random, and what follows is about these"]
+
+
+def _plan(study: Study, budget: Budget) -> str:
+    if not budget.seconds:
+        return "all of it is in the store"
+    todo = ", ".join(_said(t) for t in budget.treatments)
+    times = f", {len(study.seeds)} times each" if len(study.seeds) > 1 else ""
+    return f"trains {todo}: about {clock(budget.seconds)} here, {study.recipe.epochs} epochs each{times}"
+
+
+def _said(treatment: Treatment) -> str:
+    words = {PROBE: "A7B (the head alone)", BASE: "base (from scratch)"}
+    return words.get(treatment, str(treatment))
+
+
+def _left_out(budget: Budget, minutes: float | None) -> list[str]:
+    if not budget.left_out:
+        return []
+    listed = ", ".join(map(str, budget.left_out))
+    given = f"{MINUTES:.0f} minutes, for want of --minutes" if minutes is None else f"--minutes {minutes:g}"
+    return [f"left out for {given}: {listed}; the same command again goes on with them"]
+
+
+def _how(study: Study) -> str:
+    times = f"{len(study.seeds)} time{'s' * (len(study.seeds) > 1)}"
+    first = ", heads first" if study.head_first else ""
+    return f"trained {times} for {study.recipe.epochs} epochs{first}"
+
+
+assert {BASE, *COPIES} == {*ORDER}
