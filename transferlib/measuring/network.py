@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from transferlib.data import Dataset, Snapshot, input_folders, load, lookup, snapshot
+from transferlib.data import FOLDER, Dataset, Snapshot, input_folders, load, lookup, snapshot
 from transferlib.doctor import images_per_second
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution
@@ -30,8 +31,8 @@ from transferlib.trainer import Note, Trainer
 from transferlib.treatments import Treatment
 
 MINUTES = 20.0  # of a call that names none
-SEEN = 6_000  # pictures that a training sees, if that is neither too few nor too many epochs
-EPOCHS = (10, 30)
+SEEN = 4_000  # pictures that a training sees, if that is neither too few nor too many epochs
+EPOCHS = (10, 20)
 
 
 def measure_network(
@@ -66,8 +67,8 @@ def measure_network(
     taken, opened = _open(target, given)
     study = study_of(given, target, len(opened.train.labels), seeds, epochs, head_first)
     study = dataclasses.replace(study, snapshot=taken)
-    about = "\n".join([_of_network(given), f"target  {counts(printable(target), opened)}"])
-    findings = [*checks.findings([target], [opened]), *checks.few_tests(opened), *_untrained(given)]
+    about = "\n".join([_of_network(given), f"target  {counts(label(target), opened)}"])
+    findings = [*checks.findings([label(target)], [opened]), *checks.few_tests(opened), *_untrained(given)]
     budget = _budget(study, opened, trainer, MINUTES if minutes is None else minutes)
     before = [*map(printable, findings), *_left_out(budget, minutes)]
     for line in (*about.splitlines(), *before, _plan(study, budget)):
@@ -170,9 +171,16 @@ def _runs(store: Store, study: Study) -> pd.DataFrame:
 # what is said
 
 
+def label(name: str) -> str:
+    """What a data set is called: a folder by its last name."""
+    path = Path(name.removeprefix(FOLDER))
+    return printable(f"{FOLDER}{path.name}" if name.startswith(FOLDER) else name)
+
+
 def _of_network(given: Pretrained) -> str:
     parts = ", ".join(given.spec.names)
-    return printable(f"source  {given.network} at {given.spec.resolution} px, weights {given.origin}: {parts}")
+    at = "" if "@" in given.network else f" at {given.spec.resolution} px"
+    return printable(f"source  {given.network}{at}, weights {given.origin}: {parts}")
 
 
 def _untrained(given: Pretrained) -> list[str]:

@@ -30,6 +30,7 @@ from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.train import Recipe
 from transferlib.trainer import Note, Reporter, Stop, Trainer, silent
+from transferlib.treatments import Treatment
 
 MANY = 10_000  # pictures: from here on the larger network is trained, and a target as large once only by default
 SEEN = 40_000  # pictures that a training sees, if that is neither too few nor too many epochs
@@ -136,10 +137,15 @@ def _of_network(
         head_first=asked.head_first,
         keep=out is not None,
     )
-    if out and measured.advice.treatment is not None:
-        for path in export(out, trainer, study, measured.advice.treatment):
-            trainer.report(Note(f"wrote {path}"))
+    for path in _written(out, trainer, study, measured.advice.treatment) if out else ():
+        trainer.report(Note(path))
     return measured
+
+
+def _written(out: Path, trainer: Trainer, study: Study, treatment: Treatment | None) -> list[str]:
+    if treatment is None:
+        return ["nothing is recommended, and nothing written"]
+    return [f"wrote {path}" for path in export(out, trainer, study, treatment)]
 
 
 def _given(source: str | Pretrained, asked: OfNetwork) -> Pretrained:

@@ -5,4 +5,4 @@ from transferlib.nets.pretrained.modules import from_module
 from transferlib.nets.pretrained.named import is_named, named
 from transferlib.nets.pretrained.preprocessing import Preprocessing
 from transferlib.nets.pretrained.spec import Part, PretrainedSpec
-from transferlib.nets.pretrained.weights import Pretrained, pretrained
+from transferlib.nets.pretrained.weights import Pretrained, pretrained, read
