@@ -20,6 +20,7 @@ from pathlib import Path
 from torch import nn
 
 from transferlib.measuring import Measurement, OfNetwork, measure
+from transferlib.measuring.kept import keep
 from transferlib.nets.pretrained import Preprocessing, Pretrained, from_module, read
 from transferlib.reporting import LineReporter
 
@@ -86,7 +87,9 @@ def measured(scratch: Path, store: Path, minutes: float = 24 * 60, seeds: int = 
     packages = fetch(scratch)
     target = class_folders(packages, scratch)
     asked = OfNetwork(minutes=minutes)
-    return measure(network(packages), target, store, seeds=seeds, report=LineReporter(), network=asked)
+    found = measure(network(packages), target, store, seeds=seeds, report=LineReporter(), network=asked)
+    keep(found, store)
+    return found
 
 
 def main() -> None:

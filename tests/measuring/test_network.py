@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -26,6 +27,7 @@ from transferlib.measuring import Measurement, OfNetwork, measure, network
 from transferlib.measuring.advice import advise
 from transferlib.measuring.budget import ORDER, Budget
 from transferlib.measuring.export import export, trained
+from transferlib.measuring.kept import keep, kept
 from transferlib.nets.pretrained import pretrained
 from transferlib.store import Store
 from transferlib.train import to_input
@@ -176,6 +178,21 @@ def test_heads_first_goes_on_from_the_frozen_runs_upper_layers(folder, weights, 
     assert not any(name.startswith("layers.3.") for name in heads)
     source = given.stack().state_dict()
     assert all(torch.equal(t, source[name]) for name, t in net.state_dict().items() if name.startswith("layers.3."))
+
+
+def test_a_kept_measurement_is_shown_without_pictures_or_network(whole, tmp_path):
+    top, result = whole
+    shutil.copytree(top / "store" / "runs", tmp_path / "runs")
+    keep(result, tmp_path)
+    again = kept(tmp_path)
+    assert str(again) == str(result)
+    pd.testing.assert_frame_equal(again.table, result.table)
+    next((tmp_path / "runs").iterdir()).unlink()
+    with pytest.raises(TransferlibError, match="lacks 1 runs"):
+        kept(tmp_path)
+    (tmp_path / "measurement.json").unlink()
+    with pytest.raises(TransferlibError, match="no measurement is kept"):
+        kept(tmp_path)
 
 
 # --- what is taken away ---

@@ -1,0 +1,53 @@
+"""A measurement that is kept beside its runs, so that it can be shown where neither pictures nor network are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from transferlib.errors import TransferlibError
+from transferlib.measuring.report import Measurement
+from transferlib.records import as_table, config_key, with_correct
+from transferlib.store import Store, write_whole
+
+NAME = "measurement.json"
+
+
+def keep(measured: Measurement, store: Store | str | Path) -> Path:
+    """Write what a measurement knows beyond its runs into the store that has these.
+
+    Args:
+        measured: of one training length; bases that were trained longer are not kept.
+        store: that it was measured in.
+    """
+    folder = store.folder if isinstance(store, Store) else Store(store).folder
+    about = {
+        "about": measured.about,
+        "notes": [*measured.notes],
+        "parts": [*measured.parts],
+        "labels": None if measured.labels is None else np.asarray(measured.labels).tolist(),
+        "runs": [*measured.runs["key"]],
+    }
+    write_whole(folder / NAME, json.dumps(about, ensure_ascii=False).encode())
+    return folder / NAME
+
+
+def kept(folder: str | Path) -> Measurement:
+    """The measurement that is kept in a store.
+
+    Raises:
+        TransferlibError: where there is none, or runs of it are lacking.
+    """
+    store = Store(folder)
+    try:
+        about = json.loads((store.folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TransferlibError(f"no measurement is kept in {store.folder}") from error
+    records = {config_key(record["config"]): record for record in store.records(set(about["runs"]))}
+    if lacking := set(about["runs"]) - records.keys():
+        raise TransferlibError(f"{store.folder} lacks {len(lacking)} runs of its measurement")
+    runs = with_correct(as_table(records.values()), records)
+    labels = None if about["labels"] is None else np.array(about["labels"], np.int64)
+    return Measurement(runs, runs.iloc[:0], about["about"], tuple(about["notes"]), (), labels, tuple(about["parts"]))
