@@ -59,7 +59,9 @@ def network(packages: Path, resolution: int = RESOLUTION) -> Pretrained:
     from efficientnet_lite_pytorch import EfficientNet  # pyright: ignore[reportMissingImports]
 
     def make(classes: int) -> nn.Module:
-        return EfficientNet.from_name("efficientnet-lite0", num_classes=classes, image_size=resolution)
+        # its norms average over the last hundred steps, as suits ImageNet; here an epoch has about fifty: over ten
+        options = {"num_classes": classes, "image_size": resolution, "batch_norm_momentum": 0.9}
+        return EfficientNet.from_name("efficientnet-lite0", **options)
 
     # a cell fills its picture, of which nothing is cropped away
     pictures = Preprocessing.of_units(resolution, resolution, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
