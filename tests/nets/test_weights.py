@@ -92,8 +92,8 @@ def _cut_short(path):
 WRONG = {
     "page.pth": (lambda path, state: path.write_text("\n<!DOCTYPE html><p>404"), "is a web page"),
     "page.safetensors": (lambda path, state: path.write_text("<html>"), "is a web page"),
-    "bomb.pth": (lambda path, state: _bomb(path), "not executed"),
-    "bomb-in-zip.pth": (lambda path, state: _bomb_in_zip(path), "not executed"),
+    "bomb.pth": (lambda path, state: _bomb(path), "which is not run"),
+    "bomb-in-zip.pth": (lambda path, state: _bomb_in_zip(path), "which is not run"),
     "short.pth": (lambda path, state: _cut_short(saved(state, path)), "cut short or damaged"),
     "short.safetensors": (lambda path, state: _cut_short(saved(state, path)), "no whole safetensors file"),
     "empty.pth": (lambda path, state: path.write_bytes(b""), "empty.pth"),

@@ -143,7 +143,7 @@ def _parsed(name: str, path: Path, content: bytes) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise TransferlibError(
-            f"{name} holds more than weights, such as code, which is not executed: save the network's state_dict() alone"
+            f"{name} holds more than weights, such as code, which is not run: save the network's state_dict() alone"
         ) from error
     except Exception as error:  # of bytes that are no pickle PyTorch's reader can raise nearly anything
         raise TransferlibError(f"{name} is cut short or damaged: fetch it again") from error
