@@ -1,10 +1,11 @@
-"""Ship what the layer chapters need of the published bases: their weights in half precision, and ``layers.json``.
+"""Ship what the layer chapters need of the published bases: half-precision weights, ``layers.json``, ``likeness.json``.
 
-    python tools/ship.py STORE [--to book/results]
+    python tools/ship.py STORE [--to book/results] [--likeness]
 
 STORE is a store that has the weights of the bases of random:0 and natural-manmade:0; Tiny ImageNet must be there. The
 weights carry the accuracy that they reach after the rounding. ``layers.json`` holds the probes, the concepts and the
-similarities of chapter 4, measured on photographs that do not ship.
+similarities of chapter 4, ``likeness.json`` how alike the two bases of each of today's networks see (chapter 10), both
+measured on photographs that do not ship. ``--likeness`` writes that alone, of the networks whose weights STORE has.
 """
 
 from __future__ import annotations
@@ -16,33 +17,34 @@ from pathlib import Path
 
 import torch
 
-from transferlib.attribution import class_sets, layer_measures
+from transferlib.attribution import class_sets, layer_measures, likeness
 from transferlib.execution import execution, versions
 from transferlib.halves import OpenData
 from transferlib.nets import Stack, network, outline
 from transferlib.profiles import profile
 from transferlib.store import Store
-from transferlib.study import FamilyPlan
+from transferlib.study import FamilyPlan, Study
 from transferlib.train import centre_batches
 
 ROOT = Path(__file__).resolve().parent.parent
 SPLITS = ("random:0", "natural-manmade:0")
+TODAY = ("residual", "residual-plain", "transformer")  # parts of the profile, a network each
 STUDY = profile("published").studies[0]
 CPU = torch.device("cpu")
 
 
-def plan_of(split: str, half: str) -> FamilyPlan:
+def plan_of(split: str, half: str, study: Study = STUDY) -> FamilyPlan:
     """The base of a half."""
-    return FamilyPlan.base(STUDY, split, 0, half)
+    return FamilyPlan.base(study, split, 0, half)
 
 
 def rounded(store: Store, plan: FamilyPlan) -> Stack:
     """The base with its weights rounded to half precision, in float32."""
-    weights = store.get_weights(plan.run_keys[0])
+    weights = store.get_weights(plan.run_keys[0]) or store.get_shipped(plan.run_keys[0])
     if weights is None:
         raise SystemExit(f"no weights of {plan} in {store.folder}")
     classes = len(OpenData().split(plan).half(plan.target))
-    net = outline(network(STUDY.network), classes).to_empty(device="cpu")
+    net = outline(network(plan.study.network), classes).to_empty(device="cpu")
     net.load_state_dict({name: tensor.half().float() for name, tensor in weights.items()})
     return net.eval()
 
@@ -82,14 +84,38 @@ def ship_measures(store: Store, to: Store) -> None:
     print("layers.json", made_of)
 
 
+def ship_likeness(stores: list[Store], to: Store) -> None:
+    """Write ``likeness.json`` for the main network and those of today, of the first split."""
+    studies = [STUDY, *(profile("published").part(part)[0] for part in TODAY)]
+    sets, found = class_sets(OpenData().dataset(plan_of(SPLITS[0], "A")), SPLITS[0]), {}
+    for study in studies:
+        plans = [plan_of(SPLITS[0], half, study) for half in "AB"]
+        holding = [store for store in stores if all(_has(store, plan) for plan in plans)]
+        if holding:
+            bases = {"bases": [plan.run_keys[0] for plan in plans]}
+            net_a, net_b = (rounded(holding[0], plan) for plan in plans)
+            found[study.network] = {**likeness(net_a, net_b, sets), **bases, "made_with": versions()}
+            print(study.network, found[study.network]["cka"])
+    (to.folder / "likeness.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _has(store: Store, plan: FamilyPlan) -> bool:
+    key = plan.run_keys[0]
+    return any(store.path(kind, key).exists() for kind in ("weights", "shipped"))
+
+
 def main() -> None:
-    """Ship both."""
+    """Ship all, or the likeness alone."""
     parser = argparse.ArgumentParser(description="Ship the published bases' weights and layer measures.")
     parser.add_argument("store", type=Path, help="a store that has the bases' weights")
     parser.add_argument("--to", type=Path, default=ROOT / "book" / "results", help="the store that ships")
+    parser.add_argument("--likeness", action="store_true", help="likeness.json alone")
     options = parser.parse_args()
-    ship_weights(Store(options.store), Store(options.to))
-    ship_measures(Store(options.store), Store(options.to))
+    store, to = Store(options.store), Store(options.to)
+    if not options.likeness:
+        ship_weights(store, to)
+        ship_measures(store, to)
+    ship_likeness([store, to], to)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from transferlib.attribution import (
     concept_sets,
     draw_concept,
     layer_measures,
+    likeness,
     linear_cka,
     own_over_foreign,
     probe,
@@ -287,3 +288,14 @@ def test_own_classes_are_held_against_foreign_ones_layer_by_layer():
         for layer in (0, 1)
     ]
     assert own_over_foreign({"probes": rows}).to_dict() == pytest.approx({0: 12.5, 1: 13.5})
+
+
+def test_likeness_is_the_cka_of_the_same_layers_of_two_bases(net):
+    other = fresh_network(SPEC, 4, (0, "other"), CPU).eval()
+    sets = {half: (coloured(60, 3), coloured(60, seed)) for half, seed in (("A", 4), ("B", 5))}
+    found = likeness(net, other, sets, images=400)
+    pixels = np.concatenate([sets[half][1][0] for half in "AB"])
+    assert found["images"] == len(pixels) == 120
+    assert found["cka"] == pytest.approx(cka_matrix(net, other, pixels).diagonal(), abs=1e-5)
+    assert likeness(net, net, sets)["cka"] == pytest.approx([1] * 8, abs=1e-5)
+    assert json.loads(json.dumps(found)) == found

@@ -11,6 +11,7 @@ from transferlib.figures.layers import (
     figure_cka,
     figure_concepts,
     figure_filters,
+    figure_likeness,
     figure_match,
     figure_patches,
     figure_probes,
@@ -94,3 +95,14 @@ def test_scores_of_concepts_lie_over_those_of_random_sets():
 
 def test_eight_images_of_each_concept_are_shown():
     assert len(figure_concepts(concept_sets(16, 8)).axes[0].images) == 8 * (len(CONCEPTS) + 1)
+
+
+def test_likeness_is_a_line_for_each_network():
+    found = {
+        "one": {"network": "a", "cka": [0.9] * 8, "images": 4},
+        "two": {"network": "b", "cka": [0.1] * 8, "images": 4},
+    }
+    ax = figure_likeness(found).axes[0]
+    assert [line.get_label() for line in ax.lines] == ["one", "two"]
+    assert [line.get_ydata()[0] for line in ax.lines] == [0.9, 0.1]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in ax.lines}) == 2

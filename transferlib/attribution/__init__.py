@@ -16,7 +16,14 @@ from transferlib.attribution.concepts import (
     tcav_scores,
 )
 from transferlib.attribution.filters import filter_tiles, kernels, match_by_chance, match_filters, match_kernels
-from transferlib.attribution.measures import Measures, class_sets, layer_measures, own_over_foreign
+from transferlib.attribution.measures import (
+    Likeness,
+    Measures,
+    class_sets,
+    layer_measures,
+    likeness,
+    own_over_foreign,
+)
 from transferlib.attribution.microscope import (
     METHODS,
     Method,

@@ -121,6 +121,36 @@ def layer_measures(
     }
 
 
+class Likeness(TypedDict):
+    """How alike two bases of one network see, layer by layer, as plain values for JSON.
+
+    Attributes:
+        network: what both are.
+        cka: of layer k of base A with layer k of base B, k = 1..8.
+        images: how many, half from each half's classes.
+    """
+
+    network: str
+    cka: list[float]
+    images: int
+
+
+def likeness(
+    net_a: Stack, net_b: Stack, sets: Mapping[str, tuple[Labelled, Labelled]], images: int = 2000, seed: int = 0
+) -> Likeness:
+    """Linear CKA of each layer of base A with the same layer of base B, on test images of both halves.
+
+    Args:
+        net_a, net_b: the bases of the two halves.
+        sets: of ``class_sets``.
+        images: half from each half's classes, at most.
+        seed: of their draw.
+    """
+    pixels = _some([sets[half][1][0] for half in HALVES], images // 2, seed)
+    alike = [round(float(value), 6) for value in cka_matrix(net_a, net_b, pixels).diagonal()]
+    return {"network": net_a.spec.name, "cka": alike, "images": len(pixels)}
+
+
 def _probes(
     nets: Mapping[str, Stack], sets: Mapping[str, tuple[Labelled, Labelled]], per_class: int, seed: int
 ) -> list[Row]:

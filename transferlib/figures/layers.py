@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib.attribution.filters import as_pictures, kernels
-from transferlib.attribution.measures import Measures
+from transferlib.attribution.measures import Likeness, Measures
 from transferlib.attribution.microscope import (
     as_input,
     first_guess,
@@ -233,6 +233,22 @@ def figure_cka(measures: Measures) -> Figure:
             ax.text(column + 1, row + 1, words, ha="center", va="center", fontsize=8, color=ink)
         ax.set(xlabel=f"layer of {title}", xticks=range(1, 9), yticks=range(1, 9))
     axes[0].set_ylabel("layer of base A")
+    return figure
+
+
+def figure_likeness(found: Mapping[str, Likeness]) -> Figure:
+    """Linear CKA of base A with base B at each layer, a line for each network.
+
+    Args:
+        found: of ``likeness``, by what the networks are called.
+    """
+    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    ax = figure.subplots()
+    for (name, one), (colour, marker, dash) in zip(found.items(), _LINES, strict=False):
+        ax.plot(range(1, 9), one["cka"], color=colour, marker=marker, linestyle=dash, label=name)
+    ax.set(xlabel="layer", ylabel="CKA of base A with base B", xticks=range(1, 9), ylim=(0, 1.03))
+    clean(ax)
+    legend(ax, frame=False)
     return figure
 
 
