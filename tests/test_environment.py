@@ -325,10 +325,13 @@ def test_too_little_memory_is_one_line(tmp_path, data, capsys, monkeypatch):
         assert re.fullmatch(r"transferlib: run: not enough memory[^\n]+\n", capsys.readouterr().err)
 
 
-def test_the_readmes_measurement_runs_as_it_stands(tmp_path):
-    """In a folder that holds `theirs` and `mine`, with nothing changed but the program's place and the epochs."""
+@pytest.mark.parametrize("network", [False, True])
+def test_the_readmes_measurements_run_as_they_stand(tmp_path, network):
+    """In a folder that holds `theirs` and `mine`, but for the program's place, the epochs, and a download of weights."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^    \.venv/bin/transferlib (measure [^\n]+)$", text, re.M)
+    examples = re.findall(r"^    \.venv/bin/transferlib (measure [^\n]+)$", text, re.M)
+    (example,) = [e for e in examples if ("torchvision:" in e) == network]
+    example += " --weights none --resolution 32 --minutes 5" if network else ""
     for role, classes in (("theirs", "ab"), ("mine", "cd")):
         for k in range(20):
             file = tmp_path / role / classes[k % 2] / f"{k}.png"
