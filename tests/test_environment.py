@@ -327,7 +327,7 @@ def test_too_little_memory_is_one_line(tmp_path, data, capsys, monkeypatch):
 
 @pytest.mark.parametrize("network", [False, True])
 def test_the_readmes_measurements_run_as_they_stand(tmp_path, network):
-    """In a folder that holds `theirs` and `mine`, but for the program's place, the epochs, and a download of weights."""
+    """In a folder that holds `theirs` and `mine`, but for the program's place, the epochs, and any download."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"^    \.venv/bin/transferlib (measure [^\n]+)$", text, re.M)
     (example,) = [e for e in examples if ("torchvision:" in e) == network]
