@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psutil
 import torch
@@ -33,9 +33,19 @@ def base_equivalents(plan: FamilyPlan) -> float:
     prefix one; what lies below a cut is not differentiated.
     """
     layers = multiply_adds(network(plan.study.network))
-    tails = sum(3 * sum(layers[t.frozen :]) for t in plan.treatments)
-    prefix = sum(layers[: max(t.frozen for t in plan.treatments)])
-    return (tails + prefix) / (3 * sum(layers))
+    tails, prefix = forward(layers, plan.treatments)
+    return (3 * tails + prefix) / (3 * sum(layers))
+
+
+def forward(layers: Sequence[int], treatments: Sequence[Treatment]) -> tuple[int, int]:
+    """Multiply-adds of running some runs once, in one pass: of what each trains, and of the frozen prefix they share.
+
+    Args:
+        layers: multiply-adds of each layer.
+        treatments: of runs that are trained side by side.
+    """
+    tails = sum(sum(layers[t.frozen :]) for t in treatments)
+    return tails, sum(layers[: max((t.frozen for t in treatments), default=0)])
 
 
 def images_per_second(study: Study, execution: Execution, seconds: float = 2.0) -> float:

@@ -112,7 +112,7 @@ def test_a_second_call_trains_nothing(whole, folder, weights, monkeypatch):
 
 def limited(monkeypatch, names):
     chosen = parse_treatments(names)
-    budget = Budget(chosen, tuple(t for t in ORDER if t not in chosen), 60.0)
+    budget = Budget(chosen, chosen, tuple(t for t in ORDER if t not in chosen), 60.0)
     monkeypatch.setattr(network, "_budget", lambda *_: budget)
 
 
@@ -311,4 +311,4 @@ def test_picture_folders_of_equal_classes_are_judged_by_plain_accuracy(weights, 
     limited(monkeypatch, "A7B,base")
     options = OfNetwork(weights=weights, resolution=32)
     result = measure(NAME, target, tmp_path / "s", epochs=1, device="cpu", network=options)
-    assert result.balanced is None and "balanced" not in result.table
+    assert result.unequal is None and "balanced" not in result.table

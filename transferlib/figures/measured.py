@@ -22,14 +22,15 @@ def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) 
         parts: what the eight layers are called; by default they are numbered only.
     """
     figure = Figure(figsize=(10.0, 4.8 if parts else 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    axes = figure.subplots(1, 2 if table["difference"].notna().any() else 1, squeeze=False)[0]
     score = "balanced" if "balanced" in table else "accuracy"
     named = {"balanced": "balanced accuracy", "accuracy": "top-1 accuracy"}[score]
-    _measured(left, table, score, f"{named} on the target (%)")
-    _measured(right, table, "difference", f"{named.removesuffix(' accuracy')} minus base (points)")
-    for ax in (left, right):
+    _measured(axes[0], table, score, f"{named} on the target (%)")
+    for ax in axes[1:]:  # without a base there is no difference to it
+        _measured(ax, table, "difference", f"{named.removesuffix(' accuracy')} minus base (points)")
+    for ax in axes:
         _name_layers(ax, parts)
-    legend(left)
+    legend(axes[0])
     figure.suptitle(about, fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
 
@@ -50,8 +51,11 @@ def _measured(ax: Axes, table: pd.DataFrame, column: str, label: str) -> None:
         ax.axhspan(base[f"{column}_low"], base[f"{column}_high"], color=STYLE["base"][0], alpha=0.08, linewidth=0)
     for name in ("AnB", "AnB+"):
         rows, (colour, marker) = table[table["family"] == name], STYLE[name]
+        if rows.empty:
+            continue
         bars = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
         words = meaning(name).replace("the other half's", "the source's")
         ax.errorbar(rows["n"] + NUDGE[name], rows[column], bars, color=colour, marker=marker, capsize=3, label=words)
     n_axis(ax, label)
+    ax.set_xlim(DEPTHS[0] - 0.4, DEPTHS[-1] + 0.4)  # whichever depths were measured
     clean(ax)

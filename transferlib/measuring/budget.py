@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from transferlib.doctor import multiply_adds
+from transferlib.doctor import forward, multiply_adds
 from transferlib.measuring.advice import BASE
 from transferlib.nets import network
 from transferlib.study import Study
-from transferlib.treatments import DEPTHS, Treatment
+from transferlib.treatments import Treatment
 
 COARSE_TO_FINE = (7, 4, 2, 6, 1, 3, 5)
 PROBE = Treatment("AnB", 7)
@@ -18,7 +18,6 @@ ORDER = (
     *(Treatment("AnB", n) for n in COARSE_TO_FINE[1:]),
     *(Treatment("AnB", n, fine_tuned=True) for n in COARSE_TO_FINE),
 )
-assert len(ORDER) == 1 + 2 * len(DEPTHS)
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,7 @@ class Costs:
 
     def seconds(self, treatments: Iterable[Treatment]) -> float:
         """Of some runs, the frozen ones in one pass: their shared prefix is run once, up to the deepest cut."""
-        treatments = [*treatments]
-        tails = sum(sum(self.layers[t.frozen :]) for t in treatments)
-        prefix = sum(self.layers[: max((t.frozen for t in treatments), default=0)])
+        tails, prefix = forward(self.layers, [*treatments])
         # what is trained costs three times what runs forward only: once more for the input, once for the weights
         return ((3 * tails + prefix) * self.seen + (tails + prefix) * self.judged) / self.per_second
 
@@ -58,11 +55,13 @@ class Budget:
 
     Attributes:
         treatments: to be measured, in order.
+        missing: those of them that the store lacks.
         left_out: what there is no time for.
         seconds: what the missing ones will take.
     """
 
     treatments: tuple[Treatment, ...]
+    missing: tuple[Treatment, ...]
     left_out: tuple[Treatment, ...]
     seconds: float
 
@@ -86,7 +85,9 @@ def planned(costs: Costs, seconds: float, finished: Collection[Treatment], head_
             spent = cost
         else:
             left_out.append(treatment)
-    return Budget(tuple(t for t in ORDER if t in chosen), tuple(t for t in left_out if t not in chosen), spent)
+    measured = tuple(t for t in ORDER if t in chosen)
+    missing = tuple(t for t in measured if t not in finished)
+    return Budget(measured, missing, tuple(t for t in left_out if t not in chosen), spent)
 
 
 def _needed(treatment: Treatment, head_first: bool) -> list[Treatment]:

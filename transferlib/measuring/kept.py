@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from transferlib.errors import TransferlibError
+from transferlib.measuring.inputs import runs_of
 from transferlib.measuring.report import Measurement
-from transferlib.records import as_table, config_key, with_correct
 from transferlib.store import Store, write_whole
 
 NAME = "measurement.json"
@@ -45,9 +45,8 @@ def kept(folder: str | Path) -> Measurement:
         about = json.loads((store.folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TransferlibError(f"no measurement is kept in {store.folder}") from error
-    records = {config_key(record["config"]): record for record in store.records(set(about["runs"]))}
-    if lacking := set(about["runs"]) - records.keys():
-        raise TransferlibError(f"{store.folder} lacks {len(lacking)} runs of its measurement")
-    runs = with_correct(as_table(records.values()), records)
+    runs = runs_of(store, set(about["runs"]))
+    if lacking := len(about["runs"]) - len(runs):
+        raise TransferlibError(f"{store.folder} lacks {lacking} runs of its measurement")
     labels = None if about["labels"] is None else np.array(about["labels"], np.int64)
     return Measurement(runs, runs.iloc[:0], about["about"], tuple(about["notes"]), (), labels, tuple(about["parts"]))

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from transferlib.data import FOLDER, Dataset, Snapshot, input_folders, load, lookup, snapshot
+from transferlib.data import Dataset, input_folders, lookup
 from transferlib.doctor import images_per_second
 from transferlib.errors import TransferlibError
-from transferlib.execution import Execution
 from transferlib.executors import named as executor
 from transferlib.measuring import checks
-from transferlib.measuring.advice import BASE, COPIES
+from transferlib.measuring.advice import BASE
 from transferlib.measuring.budget import ORDER, PROBE, Budget, Costs, planned
+from transferlib.measuring.inputs import changed, label, opened_at, runs_of, seeds_of
 from transferlib.measuring.report import Measurement, counts
 from transferlib.names import printable
 from transferlib.nets.pretrained import Pretrained
 from transferlib.paths import keep_apart
 from transferlib.progress import clock
-from transferlib.records import as_table, config_key, with_correct
-from transferlib.store import Store
 from transferlib.study import FamilyPlan, Study
 from transferlib.train import Recipe
 from transferlib.trainer import Note, Trainer
@@ -64,7 +59,8 @@ def measure_network(
     target = lookup(target).name
     inputs = input_folders(target)
     keep_apart(trainer.store.folder, inputs)
-    taken, opened = _open(target, given)
+    wanted = given.spec.pictures
+    taken, opened = opened_at(target, wanted.stored, wanted.interpolation)
     study = study_of(given, target, len(opened.train.labels), seeds, epochs, head_first)
     study = dataclasses.replace(study, snapshot=taken)
     about = "\n".join([_of_network(given), f"target  {counts(label(target), opened)}"])
@@ -76,30 +72,15 @@ def measure_network(
     trainer.kept |= study.run_keys if keep else set()
     for part in _parts(study, budget.treatments):
         executor("serial").run(trainer, part)
-    runs = _runs(trainer.store, study)
-    after = [f"{name} has changed since it was read: what is measured is what it held" for name in study.changed()]
-    notes = (*before, *after)
-    names = given.spec.names
-    labels = np.asarray(opened.val.labels)
-    measured = Measurement(runs, runs.iloc[:0], f"{about}\n{_how(study)}", notes, tuple(inputs), labels, names)
-    return measured, study
-
-
-def _open(target: str, given: Pretrained) -> tuple[Snapshot, Dataset]:
-    """Open the target as the network wants its pictures; what is odd about it is among its findings."""
-    wanted = given.spec.pictures
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        taken = snapshot(target, wanted.stored, wanted.interpolation)
-        return taken, taken.dataset or load(target, wanted.stored)
+    runs = runs_of(trainer.store, study.run_keys)  # those of earlier calls too
+    about, notes, tests = f"{about}\n{_how(study)}", (*before, *changed(study)), np.asarray(opened.val.labels)
+    return Measurement(runs, runs.iloc[:0], about, notes, tuple(inputs), tests, given.spec.names), study
 
 
 def study_of(
     given: Pretrained, target: str, images: int, seeds: int | None, epochs: int | None, head_first: bool
 ) -> Study:
     """The study of a network and a target with so many training pictures; it depends on nothing else."""
-    if seeds is not None and seeds < 1:
-        raise TransferlibError(f"expected at least 1 seed, got {seeds}")
     return Study(
         dataset=target,
         resolution=given.spec.pictures.stored,
@@ -108,7 +89,7 @@ def study_of(
         targets=("B",),
         treatments=ORDER,
         recipe=recipe_for(given, images, epochs),
-        seeds=tuple(range(seeds or 1)),
+        seeds=seeds_of(1 if seeds is None else seeds),
         source=given,
         head_first=head_first,
     )
@@ -133,8 +114,9 @@ def recipe_for(given: Pretrained, images: int, epochs: int | None = None) -> Rec
 def _budget(study: Study, opened: Dataset, trainer: Trainer, minutes: float) -> Budget:
     finished = [t for t in ORDER if not any(trainer.missing(plan) for plan in _plans(study, t))]
     if len(finished) == len(ORDER):
-        return Budget(ORDER, (), 0.0)
-    costs = _costs(study, opened, trainer.execution)
+        return Budget(ORDER, (), (), 0.0)
+    speed = images_per_second(study, trainer.execution)
+    costs = Costs.of(study, len(opened.train.labels), len(opened.val.labels), speed)
     budget = planned(costs, 60 * minutes, finished, study.head_first, len(study.seeds))
     if not budget.treatments:
         needed = len(study.seeds) * costs.seconds([PROBE]) / 60
@@ -143,11 +125,6 @@ def _budget(study: Study, opened: Dataset, trainer: Trainer, minutes: float) -> 
             "--resolution or fewer --epochs"
         )
     return budget
-
-
-def _costs(study: Study, opened: Dataset, how: Execution) -> Costs:
-    speed = images_per_second(study, how)
-    return Costs.of(study, len(opened.train.labels), len(opened.val.labels), speed)
 
 
 def _plans(study: Study, treatment: Treatment) -> list[FamilyPlan]:
@@ -162,19 +139,7 @@ def _parts(study: Study, treatments: Sequence[Treatment]) -> Iterator[Study]:
             yield dataclasses.replace(study, treatments=some)
 
 
-def _runs(store: Store, study: Study) -> pd.DataFrame:
-    """All runs of the study that the store has, those of earlier calls too."""
-    records = {config_key(record["config"]): record for record in store.records(study.run_keys)}
-    return with_correct(as_table(records.values()), records)
-
-
 # what is said
-
-
-def label(name: str) -> str:
-    """What a data set is called: a folder by its last name."""
-    path = Path(name.removeprefix(FOLDER))
-    return printable(f"{FOLDER}{path.name}" if name.startswith(FOLDER) else name)
 
 
 def _of_network(given: Pretrained) -> str:
@@ -190,9 +155,9 @@ def _untrained(given: Pretrained) -> list[str]:
 
 
 def _plan(study: Study, budget: Budget) -> str:
-    if not budget.seconds:
-        return "all of it is in the store"
-    todo = ", ".join(_said(t) for t in budget.treatments)
+    if not budget.missing:
+        return "all that is measured is in the store"
+    todo = ", ".join(_said(t) for t in budget.missing)
     times = f", {len(study.seeds)} times each" if len(study.seeds) > 1 else ""
     return f"trains {todo}: about {clock(budget.seconds)} here, {study.recipe.epochs} epochs each{times}"
 
@@ -214,6 +179,3 @@ def _how(study: Study) -> str:
     times = f"{len(study.seeds)} time{'s' * (len(study.seeds) > 1)}"
     first = ", heads first" if study.head_first else ""
     return f"trained {times} for {study.recipe.epochs} epochs{first}"
-
-
-assert {BASE, *COPIES} == {*ORDER}

@@ -51,7 +51,7 @@ class Measurement:
     parts: tuple[str, ...] = ()
 
     @property
-    def balanced(self) -> np.ndarray | None:
+    def unequal(self) -> np.ndarray | None:
         """The test images' classes where these are unequal: then differences are of balanced accuracy."""
         if self.labels is None:
             return None
@@ -66,14 +66,14 @@ class Measurement:
         """
         runs, scores = self.runs[self.runs["target"] == "B"], Scores.of(self.runs)
         at_chance = runs["status"].eq("chance").groupby(runs["treatment"]).sum()
-        by_class = None if self.balanced is None else Scores.of(self.runs, self.balanced)
+        by_class = None if self.unequal is None else Scores.of(self.runs, self.unequal)
         rows = [_row(scores, by_class, t, self.parts) for t in (BASE, *COPIES) if t in scores.right]
         return pd.DataFrame(rows).assign(at_chance=lambda table: table["treatment"].map(at_chance))
 
     @cached_property
     def advice(self) -> Advice:
         """The recommendation as data: its verdict, its treatment, and the effects that it rests on."""
-        return advise(self.runs, self.longer, self.balanced)
+        return advise(self.runs, self.longer, self.unequal)
 
     @property
     def recommendation(self) -> str:

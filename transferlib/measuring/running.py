@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from transferlib.data import FOLDER, Dataset, Snapshot, input_folders, load, lookup, snapshot
+from transferlib.data import Snapshot, input_folders, lookup
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors import named as executor
 from transferlib.measuring import checks
 from transferlib.measuring.advice import BASE, COPIES
 from transferlib.measuring.export import export, export_path
+from transferlib.measuring.inputs import changed, labels, opened_at, runs_of, seeds_of
 from transferlib.measuring.network import measure_network
 from transferlib.measuring.report import Measurement, described
 from transferlib.names import printable
@@ -25,13 +26,13 @@ from transferlib.nets import network as network_of
 from transferlib.nets import register
 from transferlib.nets.pretrained import Pretrained, is_named, pretrained
 from transferlib.paths import keep_apart, keep_out
-from transferlib.records import as_table, config_key, with_correct
 from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.train import Recipe
 from transferlib.trainer import Note, Reporter, Stop, Trainer, silent
 from transferlib.treatments import Treatment
 
+RESOLUTION = 32  # pixels: of the networks that are trained here
 MANY = 10_000  # pictures: from here on the larger network is trained, and a target as large once only by default
 SEEN = 40_000  # pictures that a training sees, if that is neither too few nor too many epochs
 EPOCHS = (20, 100)
@@ -98,18 +99,17 @@ def measure(
         )
     source, target = lookup(source).name, lookup(target).name
     checks.must_differ(source, target)
-    if seeds is not None and seeds < 1:
-        raise TransferlibError(f"expected at least 1 seed, got {seeds}")
     inputs = input_folders(source, target)
     keep_apart(store.folder, inputs)
-    snapshots, opened = zip(*(_open(name) for name in (source, target)), strict=True)
+    snapshots, opened = zip(*(opened_at(name, RESOLUTION) for name in (source, target)), strict=True)
     called = labels(source, target)
     study = study_of((source, target), [len(data.train.labels) for data in opened], seeds, epochs)
     study = _as_opened(study, *snapshots)
     before = _said(report, [*checks.findings(called, opened), *checks.overlap(*opened), *checks.few_tests(opened[1])])
     runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
-    after = _said(report, [*checks.know_nothing(runs), *_changed(study)])
-    return Measurement(runs, longer, described(called, opened, study), (*before, *after), tuple(inputs))
+    after = _said(report, [*checks.know_nothing(runs), *changed(study)])
+    about, tests = described(called, opened, study), np.asarray(opened[1].val.labels)
+    return Measurement(runs, longer, about, (*before, *after), tuple(inputs), tests)
 
 
 def _of_network(
@@ -166,15 +166,6 @@ def _said(report: Reporter, notes: list[str]) -> list[str]:
     return notes
 
 
-def _open(name: str) -> tuple[Snapshot, Dataset]:
-    """Open a data set at the networks' resolution, once; what is odd about it is among its findings."""
-    resolution = network_of("alexnet32-tiny").resolution
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        taken = snapshot(name, resolution)
-        return taken, taken.dataset or load(name, resolution)
-
-
 def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
     """A study of a source and a target that have been opened already."""
     assert isinstance(study.source, Study)  # of ``study_of``
@@ -183,29 +174,7 @@ def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
 
 def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
     executor("serial").run(trainer, study)
-    records = {config_key(record["config"]): record for record in trainer.store.records(study.run_keys)}
-    return with_correct(as_table(records.values()), records)
-
-
-def _changed(study: Study) -> list[str]:
-    """Notes of folders that have changed since they were read."""
-    return [
-        f"{name} has changed since it was read: what is measured is what it held before" for name in study.changed()
-    ]
-
-
-def labels(source: str, target: str) -> tuple[str, str]:
-    """What the two data sets are called: their own names, and as much of their paths as tells them apart."""
-    names = [
-        [*Path(name.removeprefix(FOLDER)).parts] if name.startswith(FOLDER) else [name] for name in (source, target)
-    ]
-    parts = 1
-    while names[0][-parts:] == names[1][-parts:]:
-        parts += 1
-    said = ["/".join(name[-parts:]) for name in names]
-    folders = [FOLDER * name.startswith(FOLDER) for name in (source, target)]
-    first, second = (printable(folder + name) for folder, name in zip(folders, said, strict=True))
-    return first, second
+    return runs_of(trainer.store, study.run_keys)
 
 
 def study_of(names: tuple[str, str], images: Sequence[int], seeds: int | None, epochs: int | None) -> Study:
@@ -217,7 +186,7 @@ def study_of(names: tuple[str, str], images: Sequence[int], seeds: int | None, e
         for name, half, treatments, count in zip(names, "AB", ((BASE,), (BASE, *COPIES)), images, strict=True)
     )
     count = (1 if images[1] > MANY else 3) if seeds is None else seeds
-    return dataclasses.replace(target, source=source, seeds=tuple(range(count)))
+    return dataclasses.replace(target, source=source, seeds=seeds_of(count))
 
 
 def twice_as_long(study: Study) -> Study:

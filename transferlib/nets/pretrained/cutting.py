@@ -127,7 +127,7 @@ def _same(ours: Tensor, theirs: Tensor) -> bool:
 def _steps(look: _Look) -> list[str]:
     """The steps from the picture to the classes, as fine as the network can be taken apart."""
     row = tokens.row(look.whole) or [name for name, _ in look.whole.named_children()]
-    _in_a_row(look, row, look.pixels)  # once more, now that the kinds of blocks are known
+    _in_a_row(look, row, look.pixels)  # finds out which kinds of modules are blocks
     found = _in_a_row(look, row, look.pixels)
     if found is None or not _same(found[1], look.logits):
         look.refuse("its modules, one after another, don't give what it gives: name its parts from Python")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -118,7 +119,7 @@ def read(path: Path) -> Mapping[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise TransferlibError(f"cannot read the weights {printable(str(path))} ({error.strerror})") from error
-    found = _parsed(printable(str(path)), path, content)
+    found = _parsed(printable(str(path)), content, path.suffix == ".safetensors")
     for name in WRAPPED:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
             found = found[name]
@@ -127,10 +128,10 @@ def read(path: Path) -> Mapping[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}  # of DataParallel
 
 
-def _parsed(name: str, path: Path, content: bytes) -> object:
+def _parsed(name: str, content: bytes, safe: bool) -> object:
     if content[:64].lstrip()[:1] == b"<":
         raise TransferlibError(f"{name} is a web page, and no weights: fetch the file itself")
-    if path.suffix == ".safetensors":
+    if safe:
         try:
             return load(content)
         except SafetensorError as error:
@@ -140,7 +141,7 @@ def _parsed(name: str, path: Path, content: bytes) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the pickle's age
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise TransferlibError(
             f"{name} holds more than weights, such as code, which is not run: save the network's state_dict() alone"
