@@ -163,7 +163,7 @@ def _of_today(one: Study) -> dict[str, tuple[Study, ...]]:
     """Networks of today, each by the recipe that its pilots chose (``benchmarks/log.md``)."""
     residual = dataclasses.replace(one.recipe, epochs=16, learning_rate=0.2, dropout=0.0)
     plain = dataclasses.replace(residual, learning_rate=0.1)
-    attending = dataclasses.replace(one.recipe, learning_rate=0.2, weight_decay=1e-4, dropout=0.0)
+    attending = dataclasses.replace(residual, weight_decay=1e-4)
     both = variant(one, "base,BnB,AnB", network="resnet32-small", recipe=residual)
     return {
         "residual": (both, variant(both, "BnB+,AnB+", targets=("B",))),

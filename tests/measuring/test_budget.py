@@ -27,6 +27,11 @@ def test_judging_costs_forward_passes():
     assert costs.seconds(named("A4B,A6B")) == 28 + 12 + 4
 
 
+def test_the_order_names_every_run_once_and_the_probe_first():
+    assert sorted(map(str, ORDER)) == sorted(map(str, named("base,AnB,AnB+")))
+    assert str(ORDER[0]) == "A7B"
+
+
 def test_all_fits_into_a_day_in_order():
     budget = planned(COSTS, 86400, (), head_first=False)
     assert (budget.treatments, budget.left_out) == (ORDER, ())
