@@ -142,7 +142,7 @@ def digest(path: Path) -> str:
 def published() -> list[Path]:
     """The files of the store that ships with the book."""
     store = ROOT / "book" / "results"
-    return [*store.glob("*.json"), *store.glob("runs/[!.]*"), *store.glob("shipped/[!.]*")]
+    return [path for end in ("json", "safetensors") for path in store.rglob(f"[!.]*.{end}")]
 
 
 def imported(code: str) -> set[Path]:

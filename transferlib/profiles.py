@@ -114,6 +114,8 @@ def _smoke() -> Profile:
         recipe=Recipe(epochs=3, batch_size=64, learning_rate=0.05, dropout=0.0, crop_padding=2),
     )
     parts = _small_parts(main, "natural-manmade", few=100)
+    # no transformer: it names one class after three epochs, at any size and rate that was tried
+    parts["residual"] = (variant(main, "base,BnB,AnB", network="resnet32-tiny"),)
     return Profile("smoke", "the embedded data set on two CPU cores, in minutes: what CI runs", parts)
 
 
@@ -127,7 +129,7 @@ def _colab() -> Profile:
         treatments=TRANSFER,
         recipe=Recipe(epochs=16, batch_size=128, learning_rate=0.04, dropout=0.25),
     )
-    parts = _small_parts(main, "natural-manmade:0", few=50)
+    parts = {**_small_parts(main, "natural-manmade:0", few=50), **_of_today(main)}
     return Profile("colab", "Tiny ImageNet at 32 px, one split, one direction, on a Colab GPU", parts, wants_gpu=True)
 
 

@@ -40,11 +40,12 @@ def beside_paper(panel: Panel, table: pd.DataFrame, height: float = 4.2) -> Figu
 
 
 def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float = 4.2) -> Figure:
-    """Our own runs of two kinds beside each other on one scale, such as a training and one twice as long."""
+    """Our own runs of several kinds beside each other on one scale, such as a training and one twice as long."""
     figure = Figure(figsize=(10.0, height), layout="constrained")
     axes = figure.subplots(1, len(named), sharey=True)
+    end = ": " if len(named) < 3 else "\n"  # beside two others there is no room for all in one line
     for ax, (name, table) in zip(axes, named.items(), strict=True):
-        _draw(ax, panel, table, f"{name}: {about(table)}")
+        _draw(ax, panel, table, f"{name}{end}{about(table)}")
     return figure
 
 

@@ -80,7 +80,7 @@ def action(treatment: Treatment, parts: Sequence[str] = ()) -> str:
     >>> action(Treatment.parse("A3B"))
     'copy layers 1 to 3 from the source, freeze them, and train layers 4 to 8 on the target'
     >>> action(Treatment.parse("A6B"), ("stem", *(f"block{k}" for k in range(1, 7)), "head"))
-    'freeze stem to block5, train block6 and head'
+    'freeze stem to block5, train block6 and head anew'
     """
     n = treatment.n
     if parts:
@@ -103,7 +103,7 @@ def _of_parts(treatment: Treatment, parts: Sequence[str]) -> str:
         return f"keep the trained {span(copied)}, {anew}, and fine-tune everything"
     if len(rest) == 1:
         return "freeze everything but the head, and train that alone (a linear probe)"
-    return f"freeze {span(copied)}, train {span(rest)}"
+    return f"freeze {span(copied)}, train {span(rest)} anew"
 
 
 def span(parts: Sequence[str]) -> str:

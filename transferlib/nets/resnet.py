@@ -86,6 +86,7 @@ class ResNetSpec:
 
 _WIDTHS = (16, 16, 32, 32, 64, 64)
 RESNETS = (
+    ResNetSpec("resnet32-tiny", 32, (8, 8, 16, 16, 32, 32)),
     ResNetSpec("resnet32-small", 32, _WIDTHS),
     ResNetSpec("resnet32-small-plain", 32, _WIDTHS, normalisation="none"),
 )
