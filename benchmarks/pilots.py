@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from transferlib.doctor import multiply_adds
+from transferlib.costs import multiply_adds
 from transferlib.execution import execution
 from transferlib.halves import OpenData
 from transferlib.nets import AlexNetSpec, Conv, NetworkSpec, network

@@ -15,7 +15,7 @@ from transferlib.nets import network
 sys.path.append(str(Path(__file__).parents[1]))  # benchmarks are no part of the installed package
 
 from benchmarks import __main__ as program
-from benchmarks import memory, profile_step, setting, speed, tutorial
+from benchmarks import memory, profile_step, setting, speed, tutorial, tutorial_transfer
 
 
 @pytest.fixture
@@ -82,6 +82,25 @@ def test_both_sides_train_the_same_networks_on_as_many_images(folder, tmp_path):
     theirs_seen = speed.tutorial_seconds(folder, lambda: models, 3, 0)[1]
     assert ours_seen == theirs_seen == 14 * 3 * 8
     assert {family.done_steps for family in families} == {speed.WARM_STEPS + 3}
+
+
+@pytest.mark.parametrize(
+    ("way", "moved"),
+    [
+        ("frozen", {"1.running_mean", "1.running_var", "1.num_batches_tracked", "4.weight", "4.bias"}),
+        ("fine-tuned", {"0.weight", "1.weight", "1.bias", "4.weight"}),
+    ],
+)
+def test_the_tutorials_frozen_layers_stay_but_for_their_batch_norms(way, moved):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+    )
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    batches = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]))] * 2
+    tutorial_transfer.train(net, net[4], way, 1, batches)
+    changed = {name for name, tensor in net.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == moved if way == "frozen" else changed >= moved
 
 
 def test_alternate_pairs_what_is_timed_side_by_side():

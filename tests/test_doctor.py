@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_studies import small_study
 
-from transferlib import doctor
+from transferlib import costs, doctor
 from transferlib.execution import execution
 from transferlib.nets import network
 from transferlib.profiles import PROFILES, Profile
@@ -15,7 +15,7 @@ CPU = execution("cpu", "fp32")
 
 
 def cost(treatments: str) -> float:
-    return doctor.base_equivalents(small_study(treatments).families()[-1])
+    return costs.base_equivalents(small_study(treatments).families()[-1])
 
 
 def test_a_base_costs_one_and_fine_tuning_as_much_for_each_run():
@@ -25,7 +25,7 @@ def test_a_base_costs_one_and_fine_tuning_as_much_for_each_run():
 
 
 def test_frozen_layers_cost_a_third_and_are_run_once_for_the_family():
-    layers = doctor.multiply_adds(network("alexnet32-tiny"))
+    layers = costs.multiply_adds(network("alexnet32-tiny"))
     share = [part / sum(layers) for part in layers]
     assert cost("A2B") == pytest.approx(sum(share[2:]) + sum(share[:2]) / 3)
     assert cost("A2B,A4B") == pytest.approx(sum(share[2:]) + sum(share[4:]) + sum(share[:4]) / 3)
@@ -34,8 +34,8 @@ def test_frozen_layers_cost_a_third_and_are_run_once_for_the_family():
 def test_a_study_costs_its_families_epochs_and_images():
     study = small_study("base", epochs=3)
     study = dataclasses.replace(study, dataset="cifar100", splits=("random:0", "random:1"), targets=("A", "B"))
-    assert doctor.study_images(study) == pytest.approx(4 * 3 * 25_000)
-    assert doctor.study_images(dataclasses.replace(study, images_per_class=10)) == pytest.approx(4 * 3 * 500)
+    assert costs.study_images(study) == pytest.approx(4 * 3 * 25_000)
+    assert costs.study_images(dataclasses.replace(study, images_per_class=10)) == pytest.approx(4 * 3 * 500)
 
 
 def test_a_profiles_time_is_its_images_over_the_measured_speed(monkeypatch):

@@ -12,6 +12,9 @@ import pytest
 import torch
 
 from transferlib.attribution.photographs import photograph, square
+from transferlib.measuring.kept import kept
+from transferlib.measuring.network import recipe_for
+from transferlib.store import Store
 from transferlib.train import to_input
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +53,20 @@ def test_the_network_of_the_package_index_names_two_photographs_through_our_part
         logits = given.stack().eval()(x)
         assert int(logits.argmax()) in expected
         assert torch.allclose(logits, whole(x), atol=1e-4)
+
+
+def test_the_runs_that_ship_are_of_this_network_these_weights_and_this_recipe(given):
+    case = example()
+    small = case.network(Path(sys.path[0]), case.RESOLUTION)
+    record = next(iter(Store(ROOT / "book" / "results" / "solar-cells").records()))
+    images = 1714  # as the measurement says
+    config, recipe = record["config"], recipe_for(small, images)
+    assert f"{images} training" in kept(ROOT / "book" / "results" / "solar-cells").about
+    assert config["network"] == small.spec.recorded()
+    assert config["recipe"] == recipe.recorded()
+    assert {r["config"]["source_key"] for r in Store(ROOT / "book" / "results" / "solar-cells").records()} - {None} == {
+        small.digest
+    }
 
 
 def test_its_parts_are_the_stem_its_blocks_in_six_and_the_head(given):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from transferlib.measuring.kept import kept
 from transferlib.profiles import profile
 from transferlib.records import config_key, correct_images
 from transferlib.store import Store, from_safetensors
@@ -38,6 +40,24 @@ def test_every_committed_key_is_made_anew_by_the_profile():
     committed = {config_key(record["config"]): record["config"] for record in STORE.records()}
     assert len(committed) >= 562
     assert committed == {key: made.get(key) for key in committed}
+
+
+def test_the_case_of_the_solar_cells_is_whole_and_its_runs_are_named_by_their_configurations():
+    store = Store(STORE.folder / "solar-cells")
+    records = {config_key(record["config"]): record for record in store.records()}
+    assert records.keys() == {path.stem for path in (store.folder / "runs").glob("*.json")}
+    measured = kept(store.folder)
+    assert {*measured.runs["key"]} == records.keys() and len(measured.labels) >= 400
+    assert len({record["config"]["data"]["version"] for record in records.values()}) == 1
+    for record in records.values():
+        assert correct_images(record).mean() == pytest.approx(record["top1"], abs=1e-6)
+
+
+def test_nothing_that_ships_names_a_folder_of_the_machine_that_made_it():
+    for path in STORE.folder.rglob("*.json"):
+        assert not re.search(r"(?<![\w.])/(home|tmp|root|work|Users|mnt|content)/", path.read_text(encoding="utf-8")), (
+            path
+        )
 
 
 def test_the_profiles_first_split_is_in_the_store():

@@ -7,6 +7,7 @@ Nobody types a result: this script does, from the runs, and a test compares.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +15,11 @@ import pandas as pd
 from transferlib.effects import effects, effects_table, epochs_saved
 from transferlib.figures import about
 from transferlib.prose import estimated
+from transferlib.records import config_key
 from transferlib.results import Results, compared, convergence, open_results
 from transferlib.splits import DISSIMILAR, RANDOM, of_kind
 from transferlib.stats import contrast, estimate, minus
+from transferlib.store import Store
 from transferlib.treatments import DEPTHS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,7 +118,10 @@ def updated(readme: str, text: str) -> str:
 def pages() -> dict[Path, str]:
     """Both files as they should be."""
     results = open_results("published", "random", "dissimilar", "random-filters")
-    listed = results.inventory().set_index("dataset")
+    case = Store(results.store.folder / "solar-cells")
+    runs = {config_key(record["config"]): record for record in case.records()}
+    stores = results, dataclasses.replace(results, store=case, records=runs)
+    listed = pd.concat([one.inventory() for one in stores]).set_index("dataset")
     texts = {ROOT / "README.md": results_text(results), ROOT / "book" / "results" / "README.md": markdown(listed)}
     return {path: updated(path.read_text(encoding="utf-8"), text) for path, text in texts.items()}
 

@@ -4,48 +4,21 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import psutil
 import torch
 
+from transferlib.costs import multiply_adds, study_images
 from transferlib.data import data_root, lookup
 from transferlib.execution import Execution, versions
 from transferlib.names import printable
-from transferlib.nets import NetworkSpec, network, outline
+from transferlib.nets import network
 from transferlib.profiles import PROFILES, Profile
 from transferlib.reporting import clock
-from transferlib.study import FamilyPlan, Study
+from transferlib.study import Study
 from transferlib.train import Family, Half, Member, Recipe, fresh_network
 from transferlib.treatments import Treatment
-
-
-def multiply_adds(spec: NetworkSpec) -> list[int]:
-    """Of each layer for one image; of layer 8, whose cost goes with the classes and is small, none are counted."""
-    copied = [*outline(spec, classes=2)][:-1]
-    return [layer.multiply_adds for layer in copied] + [0]
-
-
-def base_equivalents(plan: FamilyPlan) -> float:
-    """What a family costs, in trainings of a base, by counting multiply-adds.
-
-    A trained layer costs three (forward, and backward for its input and its weights), a frozen one of the shared
-    prefix one; what lies below a cut is not differentiated.
-    """
-    layers = multiply_adds(network(plan.study.network))
-    tails, prefix = forward(layers, plan.treatments)
-    return (3 * tails + prefix) / (3 * sum(layers))
-
-
-def forward(layers: Sequence[int], treatments: Sequence[Treatment]) -> tuple[int, int]:
-    """Multiply-adds of running some runs once, in one pass: of what each trains, and of the frozen prefix they share.
-
-    Args:
-        layers: multiply-adds of each layer.
-        treatments: of runs that are trained side by side.
-    """
-    tails = sum(sum(layers[t.frozen :]) for t in treatments)
-    return tails, sum(layers[: max((t.frozen for t in treatments), default=0)])
 
 
 def images_per_second(study: Study, execution: Execution, seconds: float = 2.0) -> float:
@@ -75,15 +48,6 @@ def _on_random_pixels(study: Study, execution: Execution, batch: int) -> Family:
     member = Member(Treatment("base"), fresh_network(spec, classes, name, device), recipe, execution)
     # no validation: only steps are timed
     return Family([member], None, recipe, name, half, Half(pixels[:0], labels[:0], labels[:0], classes), execution)
-
-
-def study_images(study: Study) -> float:
-    """The training images of a study, each counted as often as a base that cost as much would see it."""
-    half = lookup(study.dataset).size().half
-    images = half.images
-    if study.images_per_class is not None:
-        images = min(images, study.images_per_class * half.classes)
-    return sum(base_equivalents(plan) for plan in study.families()) * study.recipe.epochs * images
 
 
 def profile_seconds(profile: Profile, execution: Execution) -> float:

@@ -84,6 +84,7 @@ def runs(executed) -> pd.DataFrame:
         rows.append(
             {
                 "key": path.stem,
+                "network": config["network"]["name"],
                 "images_per_class": config["data"]["images_per_class"],
                 **{name: config[name] for name in ("split", "target", "treatment")},
                 **{name: record[name] for name in ("top1", "status", "seconds", "val_images", "device")},
@@ -95,11 +96,24 @@ def runs(executed) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def accuracy(runs):
-    """The accuracy (%) of one run of the main part, or of another split, target or number of images."""
+def chains(runs) -> pd.DataFrame:
+    """Those of the AlexNet."""
+    return runs[runs["network"] == "alexnet32-tiny"]
 
-    def find(treatment: str, split: str = "random:0", target: str = "B", images: int | None = None) -> float:
+
+@pytest.fixture(scope="session")
+def accuracy(runs):
+    """The accuracy (%) of one run of the main part, or of another split, target, number of images or network."""
+
+    def find(
+        treatment: str,
+        split: str = "random:0",
+        target: str = "B",
+        images: int | None = None,
+        network: str = "alexnet32-tiny",
+    ) -> float:
         same = (runs["treatment"] == treatment) & (runs["split"] == split) & (runs["target"] == target)
+        same &= runs["network"] == network
         same &= runs["images_per_class"].isna() if images is None else runs["images_per_class"] == images
         return 100 * runs.loc[same, "top1"].item()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import re
 from pathlib import Path
@@ -93,14 +95,14 @@ def test_index_counts_its_runs_and_minutes(executed, runs):
     assert told["study"] == "shapes at 32 px with the network alexnet32-tiny"
 
 
-def first_layer(runs, target: str) -> torch.Tensor:
-    same = (runs["treatment"] == "base") & (runs["target"] == target) & (runs["split"] == "random:0")
-    key = runs.loc[same & runs["images_per_class"].isna(), "key"].item()
+def first_layer(chains, target: str) -> torch.Tensor:
+    same = (chains["treatment"] == "base") & (chains["target"] == target) & (chains["split"] == "random:0")
+    key = chains.loc[same & chains["images_per_class"].isna(), "key"].item()
     return load_file(ROOT / f"_build/smoke/store/weights/{key}.safetensors")["layers.0.conv.weight"].double()
 
 
-def test_filters_are_matched_as_well_as_can_be(executed, runs):
-    a, b = (first_layer(runs, target) for target in "AB")
+def test_filters_are_matched_as_well_as_can_be(executed, chains):
+    a, b = (first_layer(chains, target) for target in "AB")
     side, largest = a.shape[-1], torch.zeros(len(a), len(b))
     padded = torch.nn.functional.pad(b, (1, 1, 1, 1))
     for down in range(3):
@@ -119,12 +121,12 @@ def test_filters_are_matched_as_well_as_can_be(executed, runs):
     assert told["layers"] == 8
 
 
-def test_halves_and_how_much_pairing_narrows(executed, runs, accuracy):
+def test_halves_and_how_much_pairing_narrows(executed, chains, accuracy):
     told = executed("02_halves")
     assert told["near"] == told["far"] == 0  # drawn classes have no place in WordNet
     assert told["size"] == 10
-    same = (runs["split"] == "random:0") & (runs["target"] == "B") & runs["images_per_class"].isna()
-    rows = runs[same].set_index("treatment")
+    same = (chains["split"] == "random:0") & (chains["target"] == "B") & chains["images_per_class"].isna()
+    rows = chains[same].set_index("treatment")
     base, fifth = rows.loc["base", "correct"], rows.loc["A5B", "correct"]
     images = len(base)
     assert told["images"] == images == rows.loc["base", "val_images"]
@@ -134,13 +136,13 @@ def test_halves_and_how_much_pairing_narrows(executed, runs, accuracy):
     assert told["unpaired"] == pytest.approx(1.96 * alone, rel=1e-6)
 
 
-def test_the_bases_accuracy_and_where_their_weights_sit(executed, runs, accuracy):
+def test_the_bases_accuracy_and_where_their_weights_sit(executed, chains, accuracy):
     told = executed("03_bases")
     assert told["reached"] == pytest.approx(accuracy("base"))
     assert told["reached"] > 2 * CHANCE
     assert "not measured here" in told["verdict"]
-    same = (runs["treatment"] == "base") & (runs["target"] == "B") & (runs["split"] == "random:0")
-    key = runs.loc[same & runs["images_per_class"].isna(), "key"].item()
+    same = (chains["treatment"] == "base") & (chains["target"] == "B") & (chains["split"] == "random:0")
+    key = chains.loc[same & chains["images_per_class"].isna(), "key"].item()
     weights = load_file(ROOT / f"_build/smoke/store/weights/{key}.safetensors")
     sizes = [sum(w.numel() for n, w in weights.items() if n.startswith(f"layers.{i}.")) for i in range(8)]
     whole = [*sizes[:7], sizes[7] * 10]  # the chapter counts for 100 classes
@@ -173,9 +175,9 @@ def test_the_losses_of_freezing(executed, accuracy):
     assert told["found"] == "none"  # of the variants
 
 
-def test_the_interval_of_one_pair_is_over_its_images(executed, runs):
-    same = (runs["split"] == "random:0") & (runs["target"] == "B") & runs["images_per_class"].isna()
-    rows = runs[same].set_index("treatment")["correct"]
+def test_the_interval_of_one_pair_is_over_its_images(executed, chains):
+    same = (chains["split"] == "random:0") & (chains["target"] == "B") & chains["images_per_class"].isna()
+    rows = chains[same].set_index("treatment")["correct"]
     apart = 100 * (rows["A7B"].astype(float) - rows["base"].astype(float))
     half = 1.959964 * apart.std(ddof=1) / math.sqrt(len(apart))
     found = numbers(executed("05_freezing")["other"])
@@ -282,6 +284,38 @@ def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):
     assert numbers(told["frozen"])[0] == pytest.approx(np.mean(lost), abs=0.051)
     assert {told[name] for name in ("tuned", "over_selffer", "later", "later_gain")} == {"not run"}
     assert told["advice"].strip()
+
+
+def test_the_networks_of_today_and_what_moves_in_a_frozen_part(executed, runs, accuracy):
+    told = executed("10_networks_of_today")
+    lost = {
+        (network, n): accuracy(f"A{n}B", network=network) - accuracy("base", network=network)
+        for network in ("alexnet32-tiny", "resnet32-tiny")
+        for n in DEPTHS
+    }
+    lines = told["found"].splitlines()
+    assert [line.split(":")[0] for line in lines] == ["- **AlexNet**", "- **residual**"]
+    for line, network in zip(lines, ("alexnet32-tiny", "resnet32-tiny"), strict=True):
+        for words, n in (("`AnB` at n = 4 at ", 4), ("at n = 7 at ", 7)):
+            assert numbers(line.split(words)[1])[0] == pytest.approx(lost[network, n], abs=0.051)
+    reached = [np.mean([accuracy("base", target=t, network="resnet32-tiny") for t in "AB"])]
+    assert numbers(told["reached"])[1:] == pytest.approx(reached, abs=0.051)
+    norms = 1 + 4 + 5  # of a ResNet-18: the first, those of layer1, those of layer2 and its way past
+    assert (told["right"], told["wrong"]) == (0, 3 * norms)
+
+
+def test_the_case_of_the_solar_cells_is_told_as_it_was_measured(executed):
+    told, store = executed("10_networks_of_today"), ROOT / "book" / "results" / "solar-cells"
+    about = json.loads((store / "measurement.json").read_text(encoding="utf-8"))
+    labels, scores = np.array(about["labels"]), {}
+    for key in about["runs"]:
+        record = json.loads((store / "runs" / f"{key}.json").read_text(encoding="utf-8"))
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(record["correct"]), np.uint8))[: len(labels)]
+        by_class = [bits[labels == label].mean() for label in np.unique(labels)]
+        scores[record["config"]["treatment"]] = 100 * np.mean(by_class)
+    assert told["best"] == pytest.approx(max(scores.values()))
+    assert told["runs"] == len(scores)
+    assert told["held"] == sum(map(int, re.findall(r"\d+", told["counts"])))
 
 
 def test_the_reproduction_page_counts_the_runs_behind_it(executed, runs):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from small_studies import small_study
 
-from transferlib import doctor
+from transferlib import costs
 from transferlib.cli import main
 from transferlib.data import (
     DATASETS,
@@ -119,7 +119,7 @@ def test_the_size_of_a_folder_is_counted_in_its_list_and_no_picture_is_opened(tm
                 (tmp_path / split / name / f"{number}.png").write_bytes(b"no picture")
     assert lookup(f"folder:{tmp_path}").size() == Size(images=21, classes=3)
     study = dataclasses.replace(small_study("base"), dataset=f"folder:{tmp_path}")
-    assert doctor.study_images(study) == 2 * 10  # two epochs of a half
+    assert costs.study_images(study) == 2 * 10  # two epochs of a half
 
 
 def test_a_data_set_that_declares_no_size_is_not_registered(known):
@@ -200,8 +200,8 @@ def test_a_new_data_set_is_split_and_has_a_dial_where_it_says_so(toy, known):
 
 def test_the_doctor_reckons_with_a_new_data_sets_size(toy):
     study = dataclasses.replace(small_study("base", epochs=3), dataset="toy")
-    assert doctor.study_images(study) == pytest.approx(3 * 80)
-    assert doctor.study_images(dataclasses.replace(study, images_per_class=10)) == pytest.approx(3 * 20)
+    assert costs.study_images(study) == pytest.approx(3 * 80)
+    assert costs.study_images(dataclasses.replace(study, images_per_class=10)) == pytest.approx(3 * 20)
 
 
 def test_a_new_data_set_is_trained_on_and_its_runs_are_listed(toy, tmp_path, capsys):

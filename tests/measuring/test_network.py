@@ -180,6 +180,15 @@ def test_heads_first_goes_on_from_the_frozen_runs_upper_layers(folder, weights, 
     assert all(torch.equal(t, source[name]) for name, t in net.state_dict().items() if name.startswith("layers.3."))
 
 
+def test_a_kept_measurement_does_not_say_where_the_pictures_lay(whole, tmp_path):
+    top, result = whole
+    (folder,) = result.inputs
+    shutil.copytree(top / "store" / "runs", tmp_path / "runs")
+    keep(dataclasses.replace(result, notes=(f"unreadable: {folder / 'train' / 'x.png'}",)), tmp_path)
+    assert kept(tmp_path).notes == ("unreadable: bilder/train/x.png",)
+    assert str(folder) not in (tmp_path / "measurement.json").read_text(encoding="utf-8")
+
+
 def test_a_kept_measurement_is_shown_without_pictures_or_network(whole, tmp_path):
     top, result = whole
     shutil.copytree(top / "store" / "runs", tmp_path / "runs")

@@ -5,6 +5,7 @@ Every panel draws the paper's own runs as well (``transferlib.paper.table``), so
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 
 import matplotlib
@@ -43,9 +44,10 @@ def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float 
     """Our own runs of several kinds beside each other on one scale, such as a training and one twice as long."""
     figure = Figure(figsize=(10.0, height), layout="constrained")
     axes = figure.subplots(1, len(named), sharey=True)
-    end = ": " if len(named) < 3 else "\n"  # beside two others there is no room for all in one line
-    for ax, (name, table) in zip(axes, named.items(), strict=True):
-        _draw(ax, panel, table, f"{name}{end}{about(table)}")
+    columns = 120 // len(named)  # characters that a title has room for
+    for ax, (name, table) in zip(np.atleast_1d(axes), named.items(), strict=True):
+        _draw(ax, panel, table, "\n".join(textwrap.wrap(f"{name}: {about(table)}", columns)))
+        ax.label_outer()
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from transferlib.doctor import forward, multiply_adds
+from transferlib.costs import forward, multiply_adds
 from transferlib.measuring.advice import BASE
 from transferlib.nets import network
 from transferlib.study import Study

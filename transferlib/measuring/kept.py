@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,20 @@ def keep(measured: Measurement, store: Store | str | Path) -> Path:
     folder = store.folder if isinstance(store, Store) else Store(store).folder
     about = {
         "about": measured.about,
-        "notes": [*measured.notes],
+        "notes": [_portable(note, measured.inputs) for note in measured.notes],
         "parts": [*measured.parts],
         "labels": None if measured.labels is None else np.asarray(measured.labels).tolist(),
         "runs": [*measured.runs["key"]],
     }
     write_whole(folder / NAME, json.dumps(about, ensure_ascii=False).encode())
     return folder / NAME
+
+
+def _portable(note: str, folders: Sequence[Path]) -> str:
+    """A note without where the folders lie on this machine."""
+    for folder in folders:
+        note = note.replace(str(folder), folder.name)
+    return note
 
 
 def kept(folder: str | Path) -> Measurement:
