@@ -338,7 +338,7 @@ def test_a_terminal_has_one_live_line_that_ends_with_the_family(monkeypatch):
     report(progress(10))
     assert stream.getvalue().endswith("left\n")
     report(Note("a note"))
-    assert stream.getvalue().endswith("\r\x1b[Ka note\n")
+    assert stream.getvalue().endswith("\r\x1b[Ja note\n")
 
 
 def test_a_log_has_plain_lines_at_times(monkeypatch):

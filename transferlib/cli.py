@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import logging
 import os
@@ -19,7 +20,7 @@ import transferlib
 from transferlib import data, doctor
 from transferlib.errors import TransferlibError
 from transferlib.execution import DEVICES, execution
-from transferlib.executors import EXECUTORS, run_study
+from transferlib.executors import EXECUTORS, Executor, run_study
 from transferlib.measuring import OfNetwork, measure
 from transferlib.measuring.export import export_path
 from transferlib.names import printable, write_csv
@@ -62,7 +63,7 @@ def _run(args: argparse.Namespace) -> None:
         table = run_study(
             study,
             Store(args.store),
-            executor=args.executor,
+            executor=_executor(args),
             device=args.device,
             precision=args.precision,
             compiled=args.compile,
@@ -72,6 +73,24 @@ def _run(args: argparse.Namespace) -> None:
         say(_summary(study, len(table), int((table["status"] != "ok").sum())), sys.stdout)
     done = f"done: `transferlib results --store {args.store}` lists the runs, `transferlib plot` draws them"
     say(done, sys.stdout)
+
+
+def _executor(args: argparse.Namespace) -> Executor:
+    """The executor that is asked for, with its options, which are its fields."""
+    chosen, given = EXECUTORS[args.executor], {}
+    for name, options in {name: _options(executor) for name, executor in EXECUTORS.items()}.items():
+        asked = {option: getattr(args, option, None) for option in options}
+        asked = {option: value for option, value in asked.items() if value is not None and value is not False}
+        if asked and name != args.executor:
+            raise TransferlibError(
+                f"--{next(iter(asked)).replace('_', '-')} is for --executor {name}, not {chosen.name}"
+            )
+        given |= asked
+    return dataclasses.replace(chosen, **given) if given else chosen  # pyright: ignore[reportArgumentType]
+
+
+def _options(executor: Executor) -> list[str]:
+    return [f.name for f in dataclasses.fields(executor)] if dataclasses.is_dataclass(executor) else []
 
 
 @contextmanager
@@ -299,13 +318,19 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     _add_device(run)
     run.add_argument("--precision", default="auto", help="auto (what the device is good at), bf16, fp16 or fp32")
     run.add_argument("--compile", action="store_true", help="pass the networks through torch.compile")
-    run.add_argument(
+    _add_executor(run)
+    run.set_defaults(call=_run)
+
+
+def _add_executor(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--executor",
         choices=tuple(EXECUTORS),
         default="serial",
         help="; ".join(f"{name}: {executor.about}" for name, executor in EXECUTORS.items()),
     )
-    run.set_defaults(call=_run)
+    several = command.add_argument_group("for several workers")
+    several.add_argument("--workers", type=int, metavar="N", help="of processes; default: GPUs, else physical cores")
 
 
 def _add_reading(commands: argparse._SubParsersAction, store: argparse.ArgumentParser) -> None:
@@ -362,7 +387,10 @@ def _add_measure(commands: argparse._SubParsersAction) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 2 for what a user can mend, 128 and its number after a signal."""
+    """Run a command; returns the exit code.
+
+    0, 1 where a study is not whole, 2 for what a user can mend, 128 and its number after a signal.
+    """
     _prepare_streams()
     args = _parser().parse_args(argv)
     with warnings.catch_warnings():
@@ -384,7 +412,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             _give_up_output()
             say(f"transferlib: {words}")
-            return 2
+            return getattr(error, "exit_code", 2)
     return 0
 
 

@@ -39,6 +39,15 @@ class Progress:
     total: int
     images_per_second: float
     seconds_left: float
+    worker: int | None = None  # which of several trains it, from 1
+
+
+@dataclass(frozen=True)
+class Total:
+    """How far a whole study is, where several workers train it."""
+
+    share: float  # of what was lacking, by its cost
+    seconds_left: float | None  # None before anything is known
 
 
 @dataclass(frozen=True)
@@ -51,10 +60,11 @@ class Note:
         return self.text
 
 
-Reporter = Callable[[Progress | Note], None]
+Event = Progress | Total | Note
+Reporter = Callable[[Event], None]
 
 
-def silent(event: Progress | Note) -> None:
+def silent(event: Event) -> None:
     """The reporter that says nothing."""
 
 

@@ -1,4 +1,4 @@
-"""Who trains which family when: ``serial`` here; others can be added to ``EXECUTORS``."""
+"""Who trains which family when: ``serial``, ``processes``; others can be added to ``EXECUTORS``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import pandas as pd
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors.executor import Executor
+from transferlib.executors.processes import Processes
 from transferlib.executors.serial import Serial
 from transferlib.paths import keep_apart
 from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.trainer import Note, Reporter, Stop, Trainer, silent
 
-EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (Serial(),)}
+EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (Serial(), Processes())}
 
 
-def named(name: str) -> Executor:
-    """The named executor.
+def named(name: str | Executor) -> Executor:
+    """The named executor; one that has options of its own is given as it is.
 
     Raises:
         TransferlibError: for an unknown name.
     """
+    if not isinstance(name, str):
+        return name
     if name not in EXECUTORS:
         raise TransferlibError(f"unknown executor {name!r}: expected one of {', '.join(EXECUTORS)}")
     return EXECUTORS[name]
@@ -31,7 +34,7 @@ def run_study(
     study: Study,
     store: Store,
     *,
-    executor: str = "serial",
+    executor: str | Executor = "serial",
     device: str | None = None,
     precision: str = "auto",
     compiled: bool = False,
@@ -43,7 +46,7 @@ def run_study(
     Args:
         study: what to run.
         store: where the runs lie.
-        executor: among ``EXECUTORS``.
+        executor: among ``EXECUTORS``, or one with options, such as ``Processes(workers=4)``.
         device: ``cpu``, ``cuda`` or ``mps``; a GPU where there is one by default.
         precision: ``auto`` (what the device is good at), ``bf16``, ``fp16`` or ``fp32``.
         compiled: whether to pass networks through ``torch.compile``.

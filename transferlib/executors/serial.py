@@ -7,10 +7,10 @@ from transferlib.trainer import Trainer
 
 
 class Serial:
-    """The default; start the same command twice for two processes on one store."""
+    """The default."""
 
     name = "serial"
-    about = "one family after another; start two for two"
+    about = "one family after another"
 
     def run(self, trainer: Trainer, study: Study) -> None:
         """Train every family that the store lacks; those that another process is training are waited for at the end."""

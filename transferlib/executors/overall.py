@@ -1,0 +1,48 @@
+"""How far a study is that several workers train."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from transferlib.executors.graph import Graph, Work
+from transferlib.executors.messages import Told
+from transferlib.trainer import Progress, Total, Trainer
+
+
+class Overall:
+    """Passes on what workers tell, and sums it up by the costs of families.
+
+    Args:
+        graph: what is to be done.
+        trainer: whose reporter is told.
+    """
+
+    def __init__(self, graph: Graph, trainer: Trainer) -> None:
+        self.graph, self.report, self.started = graph, trainer.report, time.monotonic()
+        self.shares: dict[str, float] = {}  # of each family that is under way
+
+    def hear(self, work: Work, said: Told, worker: int) -> None:
+        """How far a worker is with a family."""
+        self.shares[work.name] = said.done / said.total
+        self.report(Progress(work.plan, *dataclasses.astuple(said), worker=worker))
+
+    def tell(self) -> None:
+        """Report how far all is, and how long the rest takes at the speed so far."""
+        begun = sum(self.shares.get(name, 0.0) * work.cost for name, work in self.graph.under_way.items())
+        share = (self.graph.done + begun) / self.graph.total
+        if share:
+            spent = time.monotonic() - self.started
+            self.report(Total(share, spent * (1 - share) / share))
+
+
+@contextmanager
+def while_training(trainer: Trainer) -> Iterator[None]:
+    """The first Ctrl-C is a wish from here on: workers have a step and a checkpoint to make."""
+    trainer.stop.training = True
+    try:
+        yield
+    finally:
+        trainer.stop.training = False
