@@ -148,6 +148,7 @@ def script(tmp_path):
     for process in begun:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def test_workers_end_with_a_checkpoint_when_who_began_them_is_killed(script, alone, tmp_path):

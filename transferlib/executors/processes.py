@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
 
 import psutil
 import torch
@@ -70,8 +70,8 @@ def _places(execution: Execution) -> int:
 def _must_travel(given: Given) -> None:
     """Find out whether the study can be sent to another process, before one is begun."""
     try:
-        pickle.dumps(given)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        ForkingPickler.dumps(given)
+    except Exception as error:  # of whatever kind: it depends on the version of Python
         raise TransferlibError(
             f"the study can't be sent to another process ({error}): define what it is made of at the top level of a "
             "module, or take --executor serial"

@@ -38,7 +38,7 @@ def label(name: str, parts: int = 1) -> str:
 def labels(source: str, target: str) -> tuple[str, str]:
     """What two data sets are called: as much of their paths as tells them apart."""
     parts = 1
-    while label(source, parts) == label(target, parts):
+    while label(source, parts).removeprefix(FOLDER) == label(target, parts).removeprefix(FOLDER):
         parts += 1
     return label(source, parts), label(target, parts)
 
