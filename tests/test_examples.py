@@ -56,17 +56,13 @@ def test_the_network_of_the_package_index_names_two_photographs_through_our_part
 
 
 def test_the_runs_that_ship_are_of_this_network_these_weights_and_this_recipe(given):
-    case = example()
+    case, folder = example(), ROOT / "book" / "results" / "solar-cells"
     small = case.network(Path(sys.path[0]), case.RESOLUTION)
-    record = next(iter(Store(ROOT / "book" / "results" / "solar-cells").records()))
-    images = 1714  # as the measurement says
-    config, recipe = record["config"], recipe_for(small, images)
-    assert f"{images} training" in kept(ROOT / "book" / "results" / "solar-cells").about
-    assert config["network"] == small.spec.recorded()
-    assert config["recipe"] == recipe.recorded()
-    assert {r["config"]["source_key"] for r in Store(ROOT / "book" / "results" / "solar-cells").records()} - {None} == {
-        small.digest
-    }
+    configs, images = [record["config"] for record in Store(folder).records()], 1714
+    assert f"{images} training" in kept(folder).about
+    assert all(config["network"] == small.spec.recorded() for config in configs)
+    assert all(config["recipe"] == recipe_for(small, images).recorded() for config in configs)
+    assert {config["source_key"] for config in configs} == {None, small.digest}
 
 
 def test_its_parts_are_the_stem_its_blocks_in_six_and_the_head(given):

@@ -37,8 +37,7 @@ def progress_line(progress: Progress, width: int | None = None) -> str:
 
 def total_line(total: Total) -> str:
     """One line: how much of the study is done, and the time left."""
-    left = "" if total.seconds_left is None else f", {clock(total.seconds_left)} left"
-    return f"{100 * total.share:.0f} % of the study{left}"
+    return f"{100 * total.share:.0f} % of the study, {clock(total.seconds_left)} left"
 
 
 @dataclass

@@ -47,7 +47,7 @@ class Total:
     """How far a whole study is, where several workers train it."""
 
     share: float  # of what was lacking, by its cost
-    seconds_left: float | None  # None before anything is known
+    seconds_left: float
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_a_killed_worker_is_named_and_its_family_is_taken_up_by_another(alone, t
 
 def test_after_three_deaths_the_study_goes_on_without_the_family(alone, tmp_path):
     listener, store = Listener("AnB", kill, steps=1, times=3), Store(tmp_path)
-    with pytest.raises(Incomplete, match=r"1 families are missing.*AnB  target B.*its worker died 3 times"):
+    with pytest.raises(Incomplete, match=r"1 family is missing.*AnB  target B.*its worker died 3 times"):
         run_study(small_study(TREATMENTS), store, executor=Processes(2), report=listener, **CPU)
     assert numbers(store).keys() < numbers(alone).keys() and len(numbers(store)) == 4
     run_study(small_study(TREATMENTS), store, executor=Processes(2), **CPU)

@@ -117,7 +117,8 @@ class Graph:
         """
         if self.failed:
             lines = "; ".join(f"{work.plan} ({reason})" for work, reason in self.failed)
-            raise Incomplete(f"{len(self.failed)} families are missing, the others are in the store: {lines}")
+            count = "1 family is" if len(self.failed) == 1 else f"{len(self.failed)} families are"
+            raise Incomplete(f"{count} missing, the others are in the store: {lines}")
 
     @property
     def _unfinished(self) -> set[str]:

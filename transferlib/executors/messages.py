@@ -115,9 +115,3 @@ class Ended:
 
     error: str | None = None
     stopped: bool = False
-
-
-def why(error: BaseException) -> str:
-    """An error in one line, with its kind where no user can mend it."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return first if isinstance(error, TransferlibError) else f"{type(error).__name__}: {first}"

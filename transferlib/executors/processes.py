@@ -188,12 +188,11 @@ def _talking(workers: list[_Worker]) -> list[_Worker]:
 
 
 def _hear(worker: _Worker, graph: Graph, trainer: Trainer, overall: Overall) -> None:
-    assert worker.work
     try:
         for said in worker.heard():
             if isinstance(said, Note):
                 trainer.report(said)
-            elif isinstance(said, Told):
+            elif isinstance(said, Told) and worker.work:
                 overall.hear(worker.work, said, worker.number)
             elif isinstance(said, Ended):
                 _end(worker, said, graph, trainer)
@@ -204,13 +203,11 @@ def _hear(worker: _Worker, graph: Graph, trainer: Trainer, overall: Overall) -> 
 
 
 def _end(worker: _Worker, said: Ended, graph: Graph, trainer: Trainer) -> None:
+    assert worker.work
     done, worker.work = worker.work, None
-    if done is None:
-        return
     if said.error:
-        first = said.error.splitlines()[0]
         trainer.report(Note(f"{done.plan}: {said.error}"))
-        graph.give_up(done, first)
+        graph.give_up(done, said.error.splitlines()[0])
     elif said.stopped:
         graph.again(done)
     else:
