@@ -54,7 +54,8 @@ class Log:
     def width(self) -> int:
         """How many characters fit on a line of the terminal; the last column would wrap."""
         try:
-            return max(os.get_terminal_size(self.fileno()).columns - 1, 1)
+            columns = os.get_terminal_size(self.fileno()).columns or 80  # 0 where nobody has told it
+            return max(columns - 1, 1)
         except (OSError, ValueError, AttributeError):
             return 79
 
