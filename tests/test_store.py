@@ -505,6 +505,30 @@ def test_an_empty_store_has_an_empty_table_and_a_missing_one_is_named(tmp_path):
         Store(tmp_path / "nowhere").table()
 
 
+# --- what travels ---
+
+
+def test_what_is_packed_comes_out_of_another_store_byte_by_byte(tmp_path):
+    ours, theirs = Store(tmp_path / "ours"), Store(tmp_path / "theirs")
+    key = ours.put(invented("base", 0.5))
+    ours.put_weights(key, {"w": torch.ones(3)})
+    ours.put_checkpoint(KEY, {"m": torch.zeros(2)}, {"seconds": 1.0})
+    ours.put(invented("A3B", 0.4))  # not asked for
+    files = ours.packed([key, KEY, "f" * 16])
+    assert [*files] == [f"runs/{key}.json", f"weights/{key}.safetensors", f"checkpoints/{KEY}.safetensors"]
+    theirs.unpack(files)
+    assert theirs.packed([key, KEY]) == files and theirs.get(key) == ours.get(key)
+
+
+@pytest.mark.parametrize(
+    "place", ["runs/../../x.json", "locks/0123456789abcdef.lock", "/etc/passwd", "runs/a.json", ""]
+)
+def test_a_file_that_is_none_of_a_stores_is_not_unpacked(tmp_path, place):
+    with pytest.raises(TransferlibError, match="expected a"):
+        Store(tmp_path / "store").unpack({place: b"x"})
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_record_without_a_status_is_set_aside(tmp_path):
     record = invented("base", 0.5)
     del record["status"]

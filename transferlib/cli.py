@@ -80,9 +80,10 @@ def _executor(args: argparse.Namespace) -> Executor:
     chosen, given = EXECUTORS[args.executor], {}
     for name, executor in EXECUTORS.items():
         options = {option: getattr(args, option, None) for option in _options(executor)}
-        asked = {option: value for option, value in options.items() if value is not None}
+        asked = {option: value for option, value in options.items() if value is not None and value is not False}
         if asked and name != args.executor:
-            raise TransferlibError(f"--{next(iter(asked))} is for --executor {name}, not {args.executor}")
+            first = next(iter(asked)).replace("_", "-")
+            raise TransferlibError(f"--{first} is for --executor {name}, not {args.executor}")
         given |= asked
     return dataclasses.replace(chosen, **given) if given else chosen  # pyright: ignore[reportArgumentType]
 
@@ -223,6 +224,7 @@ def _measure(args: argparse.Namespace) -> None:
         report=LineReporter(),
         stop=args.stop,
         network=OfNetwork(args.weights, args.resolution, args.minutes, args.head_first, exported),
+        executor=_executor(args),
     )
     if csv:  # what is cheap comes before what may fail
         write_csv(measured.table, csv)
@@ -329,6 +331,12 @@ def _add_executor(command: argparse.ArgumentParser) -> None:
     )
     several = command.add_argument_group("for several workers")
     several.add_argument("--workers", type=int, metavar="N", help="of processes; default: GPUs, else physical cores")
+    several.add_argument("--address", metavar="HOST:PORT", help="of ray: the cluster's head, or auto; default: none")
+    several.add_argument("--gpus", type=float, metavar="F", help="of ray: of a family; default: 1 if there are any")
+    several.add_argument("--cpus", type=float, metavar="C", help="of ray: of a family, and threads; default: 1")
+    several.add_argument(
+        "--shared-store", action="store_true", help="of ray: all machines have the store's folder; checkpoints go there"
+    )
 
 
 def _add_reading(commands: argparse._SubParsersAction, store: argparse.ArgumentParser) -> None:
@@ -381,6 +389,7 @@ def _add_measure(commands: argparse._SubParsersAction) -> None:
     measured.add_argument("--seeds", type=int, metavar="N", help="trainings of everything: 3, or 1 for a large target")
     measured.add_argument("--epochs", type=int, metavar="E", help="length of every training; default: by the data")
     _add_device(measured)
+    _add_executor(measured)
     measured.set_defaults(call=_measure)
 
 

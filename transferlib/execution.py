@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import psutil
@@ -141,11 +141,15 @@ DEVICES: dict[str, Device] = {device.kind: device for device in (Device(), Cuda(
 
 @dataclass(frozen=True)
 class Execution:
-    """The device and the number format that autocast uses on it; float32 means no autocast."""
+    """The device and the number format that autocast uses on it; float32 means no autocast.
+
+    ``asked`` are device and precision as a person has named them: another machine chooses by these.
+    """
 
     device: torch.device
     dtype: torch.dtype
     compiled: bool = False
+    asked: tuple[str | None, str] = field(default=(None, "auto"), compare=False)
 
     @property
     def on(self) -> Device:
@@ -215,7 +219,7 @@ def execution(device: str | None = None, precision: str = "auto", compiled: bool
     chosen = DEVICES[name].good_format() if precision == "auto" else precision
     if chosen not in DEVICES[name].formats:
         raise TransferlibError(f"{name} computes in {' or '.join(DEVICES[name].formats)} here, not in {chosen}")
-    return Execution(torch.device(name), FORMATS[chosen], compiled)
+    return Execution(torch.device(name), FORMATS[chosen], compiled, (device, precision))
 
 
 def has_gpu() -> bool:

@@ -35,7 +35,12 @@ from transferlib.progress import say
 from transferlib.records import Record, as_json, as_table, canonical, config_key, from_json
 
 Kind = Literal["runs", "weights", "shipped", "checkpoints"]
-ENDINGS = {"runs": ".json", "weights": ".safetensors", "shipped": ".safetensors", "checkpoints": ".safetensors"}
+ENDINGS: dict[Kind, str] = {
+    "runs": ".json",
+    "weights": ".safetensors",
+    "shipped": ".safetensors",
+    "checkpoints": ".safetensors",
+}
 DIGESTED = "sha256 and json"  # the entry of a tensor file's metadata
 LARGEST = {".json": 64 << 20, ".safetensors": 64 << 30}  # bytes that a file of ours may have
 KEY = re.compile("[0-9a-f]{16}")
@@ -240,6 +245,25 @@ class Store:
             TransferlibError: for a name that is no key.
         """
         return self.folder / kind / f"{_checked(name)}{ENDINGS[kind]}"
+
+    def packed(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The files of some names, runs and weights by keys and checkpoints by families, to be sent elsewhere."""
+        paths = [self.path(kind, name) for name in names for kind in ENDINGS]
+        found = {path: read_file(path, LARGEST[path.suffix]) for path in paths}
+        return {path.relative_to(self.folder).as_posix(): content for path, content in found.items() if content}
+
+    def unpack(self, files: Mapping[str, bytes]) -> None:
+        """Write files that another store has packed; weights before the runs that they are of.
+
+        Raises:
+            TransferlibError: for a file that is none of a store's.
+        """
+        for place, content in sorted(files.items(), reverse=True):  # "weights" > "runs"
+            folder, _, file = place.partition("/")
+            kinds: list[Kind] = [kind for kind, end in ENDINGS.items() if kind == folder and file.endswith(end)]
+            if not kinds:
+                raise TransferlibError(f"expected a file of a store, got {printable(place)}")
+            write_whole(self.path(kinds[0], Path(file).stem), content)
 
     def clear_strays(self, names: Iterable[str]) -> None:
         """Delete what a kill in the midst of a write left beside the files of these names; call it under their lock."""

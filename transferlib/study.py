@@ -78,7 +78,8 @@ class Study:
             TransferlibError: for a folder that can't be used.
         """
         source = self.source.opened() if isinstance(self.source, Study) else self.source
-        taken = self.snapshot or snapshot(self.dataset, self.resolution)
+        wanted = (source.spec.pictures.interpolation,) if isinstance(source, Pretrained) else ()
+        taken = self.snapshot or snapshot(self.dataset, self.resolution, *wanted)
         return dataclasses.replace(self, source=source, snapshot=taken)
 
     @property
@@ -139,6 +140,7 @@ class FamilyPlan:
         target: the half that they are trained on.
         family: what they are runs of.
         treatments: those runs of it that are asked for.
+        alone: whether it is one run that is trained apart from its family, under a lock and a checkpoint of its own.
     """
 
     study: Study
@@ -147,6 +149,7 @@ class FamilyPlan:
     target: str
     family: FamilyName
     treatments: tuple[Treatment, ...]
+    alone: bool = False
 
     @classmethod
     def base(cls, study: Study, split: str, seed: int, target: str) -> FamilyPlan:
@@ -184,7 +187,7 @@ class FamilyPlan:
             return None
         frozen = FamilyName(self.family.kind)
         return dataclasses.replace(
-            self, family=frozen, treatments=tuple(Treatment(t.kind, t.n) for t in self.treatments)
+            self, family=frozen, treatments=tuple(Treatment(t.kind, t.n) for t in self.treatments), alone=False
         )
 
     @property
@@ -234,7 +237,12 @@ class FamilyPlan:
 
     @property
     def name(self) -> str:
-        """The family's name in the store, for lock and checkpoint: the same whichever of its runs are asked for."""
+        """Its name in the store, for lock and checkpoint: the same whichever of its runs are asked for.
+
+        That of a run which is trained alone is its key.
+        """
+        if self.alone:
+            return self.run_keys[0]
         heads = {"heads": self.heads.name} if self.heads else {}
         return config_key({**self._config(str(self.family)), **heads})
 
@@ -242,5 +250,9 @@ class FamilyPlan:
         """The same family with fewer runs."""
         return dataclasses.replace(self, treatments=tuple(treatments))
 
+    def singly(self) -> list[FamilyPlan]:
+        """Its runs, each to be trained alone."""
+        return [dataclasses.replace(self, treatments=(treatment,), alone=True) for treatment in self.treatments]
+
     def __str__(self) -> str:
-        return f"{self.family!s:<4} target {self.target}  {self.split}"
+        return f"{self.treatments[0] if self.alone else self.family!s:<4} target {self.target}  {self.split}"

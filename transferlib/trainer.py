@@ -325,6 +325,7 @@ class Trainer:
                 self.store.put_weights(config_key(config), member.net.above(member.frozen))
             made = self._made_by(seconds / len(family.members))
             self.store.put({"config": config, **result_of(member, family), **made})
+            self.store.drop_checkpoint(config_key(config))  # of the run alone, where that was begun
         self._drop_checkpoint(plan)
 
     def _made_by(self, seconds: float) -> Made:

@@ -22,7 +22,7 @@ from transferlib.cli import main
 from transferlib.data import worker
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
-from transferlib.executors.serial import Serial
+from transferlib.executors import Processes, Serial
 from transferlib.measuring import Measurement, OfNetwork, measure, network
 from transferlib.measuring.advice import advise
 from transferlib.measuring.budget import ORDER, Budget
@@ -126,6 +126,13 @@ def test_a_budget_leaves_out_and_changes_no_number(whole, folder, weights, tmp_p
     assert "for --minutes 1: A6B" not in note and "A2B, A6B" in note and "A1B+" in note
 
 
+def test_several_workers_measure_the_same(whole, folder, weights, tmp_path):
+    options = OfNetwork(weights=weights, resolution=32, minutes=600.0)
+    target = f"folder:{folder / 'bilder'}"
+    result = measure(NAME, target, tmp_path, epochs=2, device="cpu", network=options, executor=Processes(2))
+    pd.testing.assert_frame_equal(result.table, whole[1].table)
+
+
 def test_without_a_base_the_advice_says_so(folder, weights, tmp_path, monkeypatch):
     limited(monkeypatch, "A7B")
     result = asked(folder, weights, tmp_path / "store")
@@ -170,7 +177,9 @@ def test_heads_first_goes_on_from_the_frozen_runs_upper_layers(folder, weights, 
     }  # fmt: skip
     given = pretrained(f"{NAME}@32", weights)
     trainer = Trainer(Store(tmp_path / "store"), execution("cpu"))
-    _, study = network.measure_network(given, f"folder:{folder / 'bilder'}", trainer, epochs=2, head_first=True)
+    _, study = network.measure_network(
+        given, f"folder:{folder / 'bilder'}", trainer, Serial(), epochs=2, head_first=True
+    )
     (plan,) = dataclasses.replace(study, treatments=parse_treatments("A4B+")).families()
     net = trainer.build(plan).members[0].net
     heads = trainer.store.get_weights(keys["A4B"])
@@ -211,7 +220,7 @@ def test_a_kept_measurement_is_shown_without_pictures_or_network(whole, tmp_path
 def test_the_exported_script_gives_the_measured_networks_answer(whole, folder, weights, tmp_path, treatment):
     given, (chosen,) = pretrained(f"{NAME}@32", weights), parse_treatments(treatment)
     trainer = Trainer(Store(whole[0] / "store"), execution("cpu"))
-    _, study = network.measure_network(given, f"folder:{folder / 'bilder'}", trainer, epochs=2)
+    _, study = network.measure_network(given, f"folder:{folder / 'bilder'}", trainer, Serial(), epochs=2)
     assert export(tmp_path / "mine.safetensors", trainer, study, chosen)[1] == tmp_path / "mine.py"
     with safe_open(tmp_path / "mine.safetensors", "pt") as file:
         about = json.loads(file.metadata()["transferlib"])

@@ -1,4 +1,4 @@
-"""Who trains which family when: ``serial``, ``processes``; others can be added to ``EXECUTORS``."""
+"""Who trains which family when: ``serial``, ``processes``, ``ray``; others can be added to ``EXECUTORS``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors.executor import Executor
 from transferlib.executors.processes import Processes
+from transferlib.executors.ray import Ray
 from transferlib.executors.serial import Serial
 from transferlib.paths import keep_apart
 from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.trainer import Note, Reporter, Stop, Trainer, silent
 
-EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (Serial(), Processes())}
+EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (Serial(), Processes(), Ray())}
 
 
 def named(name: str | Executor) -> Executor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -28,19 +29,33 @@ class Work:
         plan: the runs of it that are lacking.
         cost: training images that a base of the same cost would see.
         waits_for: the names of families that must be there first.
+        resumes: whether a checkpoint of it waits.
+        name: the plan's.
         attempts: how often it has been begun.
+        share: how far it is, 0 to 1.
     """
 
     place: int
     plan: FamilyPlan
     cost: float
     waits_for: frozenset[str]
+    resumes: bool = False
     attempts: int = 0
+    share: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.name = self.plan.name  # once: it is a hash of all that the family is
 
     @property
-    def name(self) -> str:
-        """The family's."""
-        return self.plan.name
+    def parts(self) -> int:
+        """Into how many it can be divided at no cost: fine-tuned runs share nothing but their images."""
+        begun = self.resumes or self.attempts
+        return len(self.plan.treatments) if self.plan.family.fine_tuned and not begun else 1
+
+    def apart(self) -> list[Work]:
+        """Its runs, each on its own."""
+        cost = self.cost / len(self.plan.treatments)
+        return [dataclasses.replace(self, plan=plan, cost=cost) for plan in self.plan.singly()]
 
 
 @dataclass
@@ -51,14 +66,12 @@ class Graph:
         waiting: families that nobody trains yet.
         under_way: those that are handed out, by name.
         failed: those that are given up, with the reason.
-        done: the cost of what was finished since the beginning.
         total: the cost of all that was lacking.
     """
 
     waiting: list[Work]
     under_way: dict[str, Work] = field(default_factory=dict)
     failed: list[tuple[Work, str]] = field(default_factory=list)
-    done: float = 0.0
 
     def __post_init__(self) -> None:
         self.total = sum(work.cost for work in self.waiting)
@@ -75,16 +88,29 @@ class Graph:
 
     @property
     def width(self) -> int:
-        """How many families can be trained at once, at most."""
-        return max(sum(not work.waits_for for work in self.waiting), sum(bool(work.waits_for) for work in self.waiting))
+        """How many trainings can be under way at once, at most."""
+        return max(sum(work.parts for work in self.waiting if bool(work.waits_for) is late) for late in (False, True))
 
-    def take(self) -> Work | None:
-        """The dearest family that waits for nothing; None where all that is left waits."""
-        ready = [work for work in self.waiting if not work.waits_for & self._unfinished]
+    @property
+    def left(self) -> float:
+        """The cost of what is still to be trained."""
+        return sum(work.cost * (1 - work.share) for work in (*self.waiting, *self.under_way.values()))
+
+    def take(self, workers: int) -> Work | None:
+        """The dearest family that waits for nothing; None where all that is left waits.
+
+        Where the workers would wait for it, having nothing else to do, one run of it, and the others are taken apart.
+        """
+        unfinished = {work.name for work in self.waiting} | self.under_way.keys()
+        ready = [work for work in self.waiting if not work.waits_for & unfinished]
         if not ready:
             return None
         chosen = max(ready, key=lambda work: work.cost)
+        alone = chosen.parts > 1 and chosen.cost > self.left / workers
         self.waiting.remove(chosen)
+        if alone:
+            chosen, *others = chosen.apart()
+            self.waiting += others
         self.under_way[chosen.name] = chosen
         chosen.attempts += 1
         return chosen
@@ -92,7 +118,6 @@ class Graph:
     def finish(self, work: Work) -> None:
         """A family is in the store."""
         del self.under_way[work.name]
-        self.done += work.cost
 
     def again(self, work: Work) -> bool:
         """Take a family up again whose worker died; False where that has happened too often."""
@@ -120,14 +145,14 @@ class Graph:
             count = "1 family is" if len(self.failed) == 1 else f"{len(self.failed)} families are"
             raise Incomplete(f"{count} missing, the others are in the store: {lines}")
 
-    @property
-    def _unfinished(self) -> set[str]:
-        return {work.name for work in self.waiting} | self.under_way.keys()
-
 
 def _lacking(plans: Sequence[FamilyPlan], trainer: Trainer) -> Iterator[Work]:
+    begun = trainer.store.checkpoints()
     for place, plan in enumerate(plans):
         if missing := trainer.missing(plan):
             needed = frozenset(other.name for other in (plan.source_base, plan.heads) if other)
-            part = plan.only(missing)
-            yield Work(place, part, images_of(plan.study) * base_equivalents(part), needed)
+            alone = [one for one in plan.only(missing).singly() if one.name in begun]
+            together = plan.only(t for t in missing if t not in [one.treatments[0] for one in alone])
+            for part in (*alone, *([together] if together.treatments else [])):
+                cost = images_of(plan.study) * base_equivalents(part)
+                yield Work(place, part, cost, needed, resumes=part.name in begun)

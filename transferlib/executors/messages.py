@@ -14,7 +14,7 @@ from transferlib.nets import NetworkSpec, network
 from transferlib.nets.registry import NETWORKS
 from transferlib.study import FamilyPlan, Study
 from transferlib.trainer import Progress, Trainer
-from transferlib.treatments import Treatment
+from transferlib.treatments import KINDS, Kind, Treatment
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Given:
     Attributes:
         study: without its data, which the worker opens itself.
         network: of the study: one that was registered elsewhere is none of those that this process knows.
+        kinds: of its treatments, likewise.
         store: its folder.
         execution: the device and its number format.
         threads: that PyTorch may use.
@@ -33,6 +34,7 @@ class Given:
 
     study: Study
     network: NetworkSpec
+    kinds: tuple[Kind, ...]
     store: Path
     execution: Execution
     threads: int
@@ -45,6 +47,7 @@ class Given:
         return cls(
             study=_without_data(study),
             network=network(study.network),
+            kinds=tuple(KINDS[name] for name in sorted({t.kind for t in study.treatments})),
             store=trainer.store.folder,
             execution=trainer.execution,
             threads=threads,
@@ -55,6 +58,8 @@ class Given:
     def families(self) -> Sequence[FamilyPlan]:
         """The study's families, with the data that this machine has."""
         NETWORKS.setdefault(self.network.name, self.network)
+        for kind in self.kinds:
+            KINDS.setdefault(kind.name, kind)
         return self.study.opened().families()
 
 
@@ -71,16 +76,18 @@ class Order:
         place: of the family among the study's.
         treatments: of the runs.
         keys: of the runs.
+        alone: whether it is one run that is trained apart from its family.
     """
 
     place: int
     treatments: tuple[Treatment, ...]
     keys: tuple[str, ...]
+    alone: bool
 
     @classmethod
     def of(cls, work: Work) -> Order:
         """For a family that is lacking."""
-        return cls(work.place, work.plan.treatments, tuple(work.plan.run_keys))
+        return cls(work.place, work.plan.treatments, tuple(work.plan.run_keys), work.plan.alone)
 
     def among(self, families: Sequence[FamilyPlan]) -> FamilyPlan:
         """The runs that are meant, among a worker's own families.
@@ -88,7 +95,7 @@ class Order:
         Raises:
             TransferlibError: where its data are others.
         """
-        plan = families[self.place].only(self.treatments)
+        plan = dataclasses.replace(families[self.place], treatments=self.treatments, alone=self.alone)
         if tuple(plan.run_keys) != self.keys:
             raise TransferlibError(f"the data of {plan} are others here than where the study was opened")
         return plan
@@ -107,6 +114,12 @@ class Told:
     def of(cls, progress: Progress) -> Told:
         """Without the plan, which both ends know."""
         return cls(progress.done, progress.total, progress.images_per_second, progress.seconds_left)
+
+
+def why(error: BaseException) -> str:
+    """An error in one line, with its kind where no user can mend it."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return first if isinstance(error, TransferlibError) else f"{type(error).__name__}: {first}"
 
 
 @dataclass(frozen=True)

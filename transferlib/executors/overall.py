@@ -22,17 +22,15 @@ class Overall:
 
     def __init__(self, graph: Graph, trainer: Trainer) -> None:
         self.graph, self.report, self.started = graph, trainer.report, time.monotonic()
-        self.shares: dict[str, float] = {}  # of each family that is under way
 
     def hear(self, work: Work, said: Told, worker: int) -> None:
         """How far a worker is with a family."""
-        self.shares[work.name] = said.done / said.total
+        work.share = said.done / said.total
         self.report(Progress(work.plan, *dataclasses.astuple(said), worker=worker))
 
     def tell(self) -> None:
         """Report how far all is, and how long the rest takes at the speed so far."""
-        begun = sum(self.shares.get(name, 0.0) * work.cost for name, work in self.graph.under_way.items())
-        share = (self.graph.done + begun) / self.graph.total
+        share = 1 - self.graph.left / self.graph.total
         if share:
             spent = time.monotonic() - self.started
             self.report(Total(share, spent * (1 - share) / share))

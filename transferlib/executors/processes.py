@@ -171,7 +171,7 @@ def _direct(workers: list[_Worker], graph: Graph, trainer: Trainer) -> None:
 
 def _give(workers: list[_Worker], graph: Graph) -> None:
     for worker in workers:
-        if worker.work is None and (chosen := graph.take()):
+        if worker.work is None and (chosen := graph.take(len(workers))):
             worker.give(chosen)
 
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from transferlib.errors import TransferlibError
-from transferlib.executors.messages import Ended, Given, Order, Told
+from transferlib.executors.messages import Ended, Given, Order, Told, why
 from transferlib.store import Store
 from transferlib.study import FamilyPlan
 from transferlib.trainer import Event, Note, Progress, Stop, Stopped, Trainer
@@ -50,16 +50,10 @@ def _obey(
     except Stopped:
         return families, Ended(stopped=True)
     except TransferlibError as error:
-        return families, Ended(_why(error))
+        return families, Ended(why(error))
     except Exception as error:
-        return families, Ended(f"{_why(error)}\n{traceback.format_exc()}")
+        return families, Ended(f"{why(error)}\n{traceback.format_exc()}")
     return families, Ended()
-
-
-def _why(error: BaseException) -> str:
-    """An error in one line, with its kind where no user can mend it."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return first if isinstance(error, TransferlibError) else f"{type(error).__name__}: {first}"
 
 
 def _listen(link: Connection, orders: queue.SimpleQueue[Order | None], stop: Stop) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from transferlib.data import Dataset, input_folders, lookup
 from transferlib.doctor import images_per_second
 from transferlib.errors import TransferlibError
-from transferlib.executors import named as executor
+from transferlib.executors import Executor, Serial
 from transferlib.measuring import checks
 from transferlib.measuring.advice import BASE
 from transferlib.measuring.budget import ORDER, PROBE, Budget, Costs, planned
@@ -34,6 +34,7 @@ def measure_network(
     given: Pretrained,
     target: str,
     trainer: Trainer,
+    how: Executor,
     *,
     minutes: float | None = None,
     seeds: int | None = None,
@@ -47,6 +48,7 @@ def measure_network(
         given: the network and its weights.
         target: a data set as ``transferlib.data.load`` names it.
         trainer: trains, reports and stops.
+        how: who trains which family when.
         minutes: that this call may take, by an estimate; what is left out another call goes on with.
         seeds: how often everything is trained, once by default.
         epochs: length of every training; by default it depends on how many pictures there are.
@@ -70,8 +72,8 @@ def measure_network(
     for line in (*about.splitlines(), *before, _plan(study, budget)):
         trainer.report(Note(line))
     trainer.kept |= study.run_keys if keep else set()
-    for part in _parts(study, budget.treatments):
-        executor("serial").run(trainer, part)
+    for part in _parts(study, budget.treatments, how):
+        how.run(trainer, part)
     runs = runs_of(trainer.store, study.run_keys)  # those of earlier calls too
     about, notes, tests = f"{about}\n{_how(study)}", (*before, *changed(study)), np.asarray(opened.val.labels)
     return Measurement(runs, runs.iloc[:0], about, notes, tuple(inputs), tests, given.spec.names), study
@@ -131,8 +133,14 @@ def _plans(study: Study, treatment: Treatment) -> list[FamilyPlan]:
     return dataclasses.replace(study, treatments=(treatment,)).families()
 
 
-def _parts(study: Study, treatments: Sequence[Treatment]) -> Iterator[Study]:
-    """The study in the order of its budget: all frozen runs in one pass, then each other run alone."""
+def _parts(study: Study, treatments: Sequence[Treatment], how: Executor) -> Iterator[Study]:
+    """The study in the order of its budget: all frozen runs in one pass, then each other run alone.
+
+    Several workers get all at once, and begin with what takes longest.
+    """
+    if not isinstance(how, Serial):
+        yield dataclasses.replace(study, treatments=tuple(treatments))
+        return
     frozen = tuple(t for t in treatments if t.frozen)
     for some in (frozen, *((t,) for t in treatments if not t.frozen)):
         if some:

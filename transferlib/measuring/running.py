@@ -14,7 +14,8 @@ import pandas as pd
 from transferlib.data import Snapshot, input_folders, lookup
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
-from transferlib.executors import named as executor
+from transferlib.executors import Executor
+from transferlib.executors import named as executor_of
 from transferlib.measuring import checks
 from transferlib.measuring.advice import BASE, COPIES
 from transferlib.measuring.export import export, export_path
@@ -68,6 +69,7 @@ def measure(
     report: Reporter = silent,
     stop: Stop | None = None,
     network: OfNetwork | None = None,
+    executor: str | Executor = "serial",
 ) -> Measurement:
     """Train base, AnB and AnB+ on the target, with layers from the source, as far as the store lacks them.
 
@@ -83,15 +85,16 @@ def measure(
         report: told the progress, and notes, as for ``run_study``.
         stop: set it and training stops after the step, with a checkpoint.
         network: what else is asked for, where the source is a network.
+        executor: as for ``run_study``.
 
     Raises:
         TransferlibError: for data that can't be measured, in one line.
         Stopped: after ``stop`` was set.
     """
     store = store if isinstance(store, Store) else Store(store)
-    trainer = Trainer(store, execution(device), report, stop=stop or Stop())
+    trainer, how = Trainer(store, execution(device), report, stop=stop or Stop()), executor_of(executor)
     if isinstance(source, Pretrained) or is_named(source):
-        return _of_network(source, target, trainer, seeds, epochs, network or OfNetwork())
+        return _of_network(source, target, trainer, how, seeds, epochs, network or OfNetwork())
     if network is not None and network != OfNetwork():
         raise TransferlibError(
             f"weights, resolution, minutes, head_first and export are for a network as the source, and {source} is a "
@@ -106,7 +109,7 @@ def measure(
     study = study_of((source, target), [len(data.train.labels) for data in opened], seeds, epochs)
     study = _as_opened(study, *snapshots)
     before = _said(report, [*checks.findings(called, opened), *checks.overlap(*opened), *checks.few_tests(opened[1])])
-    runs, longer = (_trained(trainer, part) for part in (study, twice_as_long(study)))
+    runs, longer = (_trained(trainer, how, part) for part in (study, twice_as_long(study)))
     after = _said(report, [*checks.know_nothing(runs), *changed(study)])
     about, tests = described(called, opened, study), np.asarray(opened[1].val.labels)
     return Measurement(runs, longer, about, (*before, *after), tuple(inputs), tests)
@@ -116,6 +119,7 @@ def _of_network(
     source: str | Pretrained,
     target: str,
     trainer: Trainer,
+    how: Executor,
     seeds: int | None,
     epochs: int | None,
     asked: OfNetwork,
@@ -131,6 +135,7 @@ def _of_network(
         given,
         target,
         trainer,
+        how,
         minutes=asked.minutes,
         seeds=seeds,
         epochs=epochs,
@@ -172,8 +177,8 @@ def _as_opened(study: Study, source: Snapshot, target: Snapshot) -> Study:
     return dataclasses.replace(study, snapshot=target, source=dataclasses.replace(study.source, snapshot=source))
 
 
-def _trained(trainer: Trainer, study: Study) -> pd.DataFrame:
-    executor("serial").run(trainer, study)
+def _trained(trainer: Trainer, how: Executor, study: Study) -> pd.DataFrame:
+    how.run(trainer, study)
     return runs_of(trainer.store, study.run_keys)
 
 

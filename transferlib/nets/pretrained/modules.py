@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from torch import nn
 
@@ -44,15 +45,16 @@ def _remaking(name: str, module: nn.Module) -> Make:
     if not heads:
         raise TransferlibError(f"{name} can't be cut into eight parts: it has no fully connected layer")
 
-    def make(classes: int) -> nn.Module:
-        fresh = copy.deepcopy(module)
-        old = fresh.get_submodule(heads[-1])
-        assert isinstance(old, nn.Linear)
-        fresh.set_submodule(heads[-1], nn.Linear(old.in_features, classes, old.bias is not None))
-        _reset(name, fresh)
-        return fresh
+    return partial(_remade, name, module, heads[-1])
 
-    return make
+
+def _remade(name: str, module: nn.Module, head: str, classes: int) -> nn.Module:
+    fresh = copy.deepcopy(module)
+    old = fresh.get_submodule(head)
+    assert isinstance(old, nn.Linear)
+    fresh.set_submodule(head, nn.Linear(old.in_features, classes, old.bias is not None))
+    _reset(name, fresh)
+    return fresh
 
 
 def _reset(name: str, fresh: nn.Module) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
+
+from torch import nn
 
 from transferlib.errors import TransferlibError
 from transferlib.nets.pretrained.cutting import cut
@@ -46,4 +48,8 @@ def named(name: str) -> PretrainedSpec:
         pictures = pictures.at(side)
     elif side:  # two names for one network would be two runs
         return named(name.rpartition("@")[0])
-    return cut(name, lambda classes: library.make(own, classes, pictures.resolution), pictures)
+    return cut(name, partial(_make, library, own, pictures.resolution), pictures)
+
+
+def _make(library: Library, own: str, resolution: int, classes: int) -> nn.Module:
+    return library.make(own, classes, resolution)

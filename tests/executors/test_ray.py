@@ -1,0 +1,251 @@
+"""Clusters of Ray on this machine: the same store as one process makes, whoever dies, fails, leaves or is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from small_studies import numbers, pictures, small_study, strays, use_data_folder, weights
+
+from transferlib import treatments
+from transferlib.cli import main
+from transferlib.errors import TransferlibError
+from transferlib.execution import execution
+from transferlib.executors import Ray, run_study
+from transferlib.executors import ray as of_ray
+from transferlib.executors.graph import Incomplete
+from transferlib.store import Store
+from transferlib.trainer import Note, Progress, Stop, Stopped, Trainer
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'transferlib[ray]'")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's own files
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+HERE = Path(__file__).parent
+TREATMENTS = "base,A1B,A4B,B2B,A3B+"
+CPU = {"device": "cpu", "precision": "fp32"}
+LONG = 30  # epochs: some seconds a family, in which something can happen
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data():
+    with pytest.MonkeyPatch.context() as patch:
+        use_data_folder(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(data):
+    """A head and another machine, of one core each, as far as Ray knows."""
+    from ray.cluster_utils import Cluster
+
+    of_ray._imported()
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+def alone(folder, **changes):
+    store, before = Store(folder), torch.get_num_threads()
+    torch.set_num_threads(1)
+    run_study(small_study(TREATMENTS, **changes), store, **CPU)
+    torch.set_num_threads(before)
+    return store
+
+
+@pytest.fixture(scope="module")
+def short(data, tmp_path_factory):
+    return alone(tmp_path_factory.mktemp("short"))
+
+
+@pytest.fixture(scope="module")
+def long(data, tmp_path_factory):
+    return alone(tmp_path_factory.mktemp("long"), epochs=LONG)
+
+
+def same(store, other):
+    return numbers(store) == numbers(other) and weights(store) == weights(other) and not strays(store.folder)
+
+
+class Listener:
+    """Keeps the notes, and does something once at the progress of a family."""
+
+    def __init__(self, at=None, act=print):
+        self.at, self.act, self.notes = at, act, []
+
+    def __call__(self, event):
+        if isinstance(event, Note):
+            self.notes.append(event.text)
+        elif isinstance(event, Progress) and str(event.plan.family) == self.at and event.done < event.total:
+            self.at = None
+            self.act(event)
+
+
+def workers_of(name):
+    """The processes that train a family; Ray names them by their task."""
+    return [p for p in psutil.process_iter(["cmdline"]) if name in " ".join(p.info["cmdline"] or [])]
+
+
+def on(cluster, **options):
+    return Ray(address=cluster.address, **options)
+
+
+def test_two_machines_make_the_store_that_one_process_makes(cluster, short, tmp_path):
+    store = Store(tmp_path)
+    table = run_study(small_study(TREATMENTS), store, executor=on(cluster), **CPU)
+    assert same(store, short) and not store.checkpoints()
+    assert sorted(table["treatment"]) == ["A1B", "A3B+", "A4B", "B2B", "base", "base"]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_killed_worker_is_named_and_its_family_is_taken_up_again(cluster, long, tmp_path, shared):
+    def kill(event):
+        (victim,) = workers_of("ray::AnB  target B")
+        victim.kill()
+
+    listener, store = Listener("AnB", kill), Store(tmp_path)
+    executor = on(cluster, shared_store=shared)
+    run_study(small_study(TREATMENTS, epochs=LONG), store, executor=executor, report=listener, **CPU)
+    assert same(store, long)
+    (note,) = [note for note in listener.notes if "has died" in note]
+    assert "the worker of AnB  target B" in note and "it is taken up again on" in note
+
+
+def test_a_machine_that_leaves_takes_no_family_with_it(cluster, long, tmp_path):
+    third = cluster.add_node(num_cpus=1, resources={"third": 1})
+    store, listener = Store(tmp_path), Listener("AnB", lambda _: cluster.remove_node(third, allow_graceful=False))
+    run_study(small_study(TREATMENTS, epochs=LONG), store, executor=on(cluster), report=listener, **CPU)
+    assert same(store, long)
+
+
+def test_a_stop_reaches_all_workers_and_the_study_goes_on_from_their_checkpoints(cluster, long, tmp_path):
+    stop, store = Stop(), Store(tmp_path)
+    listener, study = Listener("AnB", lambda _: stop.set()), small_study(TREATMENTS, epochs=LONG)
+    with pytest.raises(Stopped):
+        run_study(study, store, executor=on(cluster), report=listener, stop=stop, **CPU)
+    assert store.checkpoints() and numbers(store).keys() < numbers(long).keys()
+    again = Listener()
+    run_study(study, store, executor=on(cluster), report=again, **CPU)
+    assert same(store, long) and not store.checkpoints()
+    assert [note for note in again.notes if "goes on after step" in note]
+
+
+SCRIPT = f"""
+import sys
+from small_studies import small_study
+from transferlib.executors import Ray, run_study
+from transferlib.store import Store
+study = small_study("{TREATMENTS}", folder=sys.argv[3], epochs={LONG})
+run_study(study, Store(sys.argv[1]), executor=Ray(address=sys.argv[2]), device="cpu", precision="fp32",
+          report=lambda event: print(event, flush=True))
+"""
+
+
+def test_a_driver_that_was_killed_is_simply_started_again(cluster, long, tmp_path):
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), cluster.address, str(pictures())]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), *sys.path])}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+        assert any("FamilyName(kind='AnB'" in line for line in driver.stdout)  # the bases are there
+        driver.send_signal(signal.SIGKILL)
+    store = Store(tmp_path)
+    assert numbers(store).keys() < numbers(long).keys()
+    run_study(small_study(TREATMENTS, epochs=LONG), store, executor=on(cluster), **CPU)
+    assert same(store, long)
+
+
+def test_what_fails_inside_a_family_is_told_with_its_name_and_the_others_are_made(cluster, tmp_path, monkeypatch):
+    def breaks(net, draw):
+        raise RuntimeError("this can't be prepared")
+
+    broken = treatments.Kind("XnB", source="other", layers="broken", prepare=breaks)
+    monkeypatch.setitem(treatments.KINDS, "XnB", broken)
+    listener, store = Listener(), Store(tmp_path)
+    with pytest.raises(Incomplete, match=r"1 family is missing.*XnB  target B.*RuntimeError: this can't be prepared"):
+        run_study(small_study("base,X2B,A1B"), store, executor=on(cluster), report=listener, **CPU)
+    assert {r["config"]["treatment"] for r in store.records()} == {"base", "A1B"}
+    assert [note for note in listener.notes if note.startswith("XnB  target B")]
+
+
+def test_a_machine_without_the_data_is_named_before_anything_is_trained(cluster, tmp_path):
+    study, store = small_study(TREATMENTS, dataset="tiny-imagenet"), Store(tmp_path)
+    with pytest.raises(TransferlibError, match=r"^\S+: .*tiny-imagenet"):
+        run_study(study, store, executor=on(cluster), **CPU)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("package", ["torch", "transferlib"])
+def test_a_machine_with_other_versions_is_warned_of_or_refused(cluster, short, tmp_path, monkeypatch, package):
+    ours = of_ray.versions() | {package: "0.0.1"}
+    monkeypatch.setattr(of_ray, "versions", lambda: ours)
+    listener, store = Listener(), Store(tmp_path)
+    if package == "transferlib":
+        with pytest.raises(TransferlibError, match=r"has transferlib .*, and here it is 0\.0\.1: install the same"):
+            run_study(small_study("base"), store, executor=on(cluster), **CPU)
+        assert not (tmp_path / "runs").exists()
+        return
+    run_study(small_study("base"), store, executor=on(cluster), report=listener, **CPU)
+    assert [note for note in listener.notes if "and here it is 0.0.1: numbers may differ" in note]
+    assert numbers(store).items() <= numbers(short).items()
+
+
+def test_two_hundred_tiny_families_cost_little_to_hand_out(cluster, tmp_path, monkeypatch):
+    def nothing(task, order, name, board, *files):
+        return {}
+
+    monkeypatch.setattr(of_ray, "train", nothing)
+    study = small_study("base", seeds=tuple(range(200)), targets=("B",)).opened()
+    started = time.monotonic()
+    on(cluster).run(Trainer(Store(tmp_path), execution("cpu", "fp32")), study)  # with the workers' start
+    assert (time.monotonic() - started) / 200 < 0.2
+
+
+# --- what can not be ---
+
+
+def test_more_gpus_than_any_machine_has_are_refused_before_anything_is_trained(cluster, tmp_path):
+    with pytest.raises(TransferlibError, match=r"no machine of the cluster has 4 GPUs, 1 CPUs for a family: at most 0"):
+        run_study(small_study("base"), Store(tmp_path), executor=on(cluster, gpus=4), **CPU)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--gpus", "-1"], "expected 0 GPUs a family or more, got -1"),
+        (["--cpus", "0"], "a family needs CPUs or GPUs, got none of either"),
+        (["--cpus", "nan"], "expected 0 CPUs a family or more, got nan"),
+        (["--address", "somewhere"], "expected auto or HOST:PORT as the address of a cluster, got somewhere"),
+        (["--address", "127.0.0.1:9"], "no head of a Ray cluster answers at 127.0.0.1:9"),
+        (["--workers", "2"], "--workers is for --executor processes, not ray"),
+    ],
+)
+def test_options_that_can_not_be_are_refused_in_a_line_and_soon(options, words, tmp_path, capsys):
+    started = time.monotonic()
+    command = ["run", "--profile", "smoke", "--store", str(tmp_path), "--executor", "ray", *options]
+    assert main(command) == 2
+    assert capsys.readouterr().err == f"transferlib: {words}\n"
+    assert time.monotonic() - started < 15
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_of_ray_are_for_ray_alone(tmp_path, capsys):
+    assert main(["run", "--profile", "smoke", "--store", str(tmp_path), "--shared-store"]) == 2
+    assert capsys.readouterr().err == "transferlib: --shared-store is for --executor ray, not serial\n"
+    assert main(["run", "--profile", "smoke", "--store", str(tmp_path), "--gpus", "0"]) == 2
+    assert capsys.readouterr().err == "transferlib: --gpus is for --executor ray, not serial\n"
+
+
+def test_without_ray_the_command_that_installs_it_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["run", "--profile", "smoke", "--store", str(tmp_path), "--executor", "ray"]) == 2
+    assert capsys.readouterr().err == "transferlib: --executor ray needs Ray: pip install 'transferlib[ray]'\n"

@@ -1,0 +1,336 @@
+"""Any number of machines, by Ray: a task for each family; this process alone writes the store.
+
+No folder is shared. What a family needs travels to its worker as the files of a small store, with its base's weights
+and where it was left the last time; what it has made travels back. Ray retries a family whose worker or machine dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from transferlib.errors import TransferlibError
+from transferlib.execution import versions
+from transferlib.executors.graph import Graph, Work
+from transferlib.executors.messages import Given, Order, Told, why
+from transferlib.executors.overall import Overall, while_training
+from transferlib.executors.ray_worker import SAYINGS, Begun, Task, board, must_match, train
+from transferlib.study import Study
+from transferlib.trainer import Note, Stopped, Trainer
+
+ANSWER_SECONDS = 12.0  # that an address has
+LISTEN_SECONDS = 0.5
+STOP_SECONDS = 60.0  # that workers have for a step and a checkpoint
+RETRIES = 2  # of a family whose worker or machine dies
+INSTALL = "--executor ray needs Ray: pip install 'transferlib[ray]'"
+
+
+@dataclass(frozen=True)
+class Ray:
+    """A cluster of Ray, or one of this machine's own that ends with the study.
+
+    Attributes:
+        address: HOST:PORT of the cluster's head, or ``auto`` for the one that this machine is in; by default this
+            machine alone.
+        gpus: that a family gets, a fraction where several share one; one where the cluster has any by default.
+        cpus: that a family gets, one by default; PyTorch has as many threads.
+        shared_store: whether the store's folder is the same on all machines: then workers write checkpoints into it.
+    """
+
+    address: str | None = None
+    gpus: float | None = None
+    cpus: float | None = None
+    shared_store: bool = False
+    name = "ray"
+    about = "any number of machines, by Ray"
+
+    def __post_init__(self) -> None:
+        for what, count in (("GPUs", self.gpus), ("CPUs", self.cpus)):
+            if count is not None and not 0 <= count < float("inf"):
+                raise TransferlibError(f"expected 0 {what} a family or more, got {count:g}")
+        if self.cpus == 0 and not self.gpus:
+            raise TransferlibError("a family needs CPUs or GPUs, got none of either")
+
+    def run(self, trainer: Trainer, study: Study) -> None:
+        """Train every family that the store lacks."""
+        graph = Graph.of(study, trainer)
+        if not graph.open:
+            return
+        with self.cluster() as ray, while_training(trainer):
+            share = self.share(ray, trainer)
+            driver = _Driver(ray, self, share, graph, trainer, study)
+            _check_machines(ray, share, study, trainer)
+            driver.direct()
+        graph.check()
+
+    @contextmanager
+    def cluster(self) -> Iterator[Any]:
+        """Ray, connected; afterwards no longer.
+
+        Raises:
+            TransferlibError: where Ray is not installed, or nobody answers.
+        """
+        ray = _imported()
+        own = self.address is None
+        if not (own or self.address == "auto"):
+            _must_answer(str(self.address))
+        with _own_signals(), _quiet(ray):
+            try:
+                ray.init(
+                    address="local" if own else self.address,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    **({"include_dashboard": False} if own else {}),
+                )
+            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+                where = "in this machine" if self.address == "auto" else f"at {self.address} with this machine in it"
+                raise TransferlibError(
+                    f"no cluster of Ray {where} ({why(error)}): begin one by `ray start --head`"
+                ) from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+    def share(self, ray: Any, trainer: Trainer) -> dict[str, float]:
+        """What a family gets of a machine, as Ray calls it.
+
+        Raises:
+            TransferlibError: where no machine has as much.
+        """
+        most = {kind: max(machine.get(kind, 0.0) for machine in machines(ray).values()) for kind in ("GPU", "CPU")}
+        wants_gpu = most["GPU"] and trainer.execution.asked[0] != "cpu"
+        gpus = float(bool(wants_gpu)) if self.gpus is None else self.gpus
+        share = {"GPU": gpus, "CPU": 1.0 if self.cpus is None else self.cpus}
+        if not places(ray, share):
+            asked = ", ".join(f"{count:g} {kind}s" for kind, count in share.items() if count)
+            raise TransferlibError(
+                f"no machine of the cluster has {asked} for a family: at most {most['GPU']:g} GPUs and "
+                f"{most['CPU']:g} CPUs"
+            )
+        return share
+
+
+def machines(ray: Any) -> dict[str, dict[str, float]]:
+    """What each machine of a cluster has, by its name in the cluster."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+def places(ray: Any, share: dict[str, float]) -> int:
+    """How many families a cluster has room for at once."""
+    return sum(_room(machine, share) for machine in machines(ray).values())
+
+
+def _room(machine: dict[str, float], share: dict[str, float]) -> int:
+    return int(min(machine.get(kind, 0.0) / count + 1e-9 for kind, count in share.items() if count))
+
+
+def _imported() -> Any:
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as it will be; else it warns
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ray
+    except ImportError as error:
+        raise TransferlibError(INSTALL) from error
+    return ray
+
+
+def _must_answer(address: str) -> None:
+    """Ask the head for a sign of life; ``ray.init`` alone would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdigit()):
+        raise TransferlibError(f"expected auto or HOST:PORT as the address of a cluster, got {address}")
+    command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "health-check", "--address"]
+    try:
+        answered = subprocess.run([*command, address], capture_output=True, timeout=ANSWER_SECONDS).returncode == 0
+    except subprocess.TimeoutExpired:
+        answered = False
+    if not answered:
+        raise TransferlibError(f"no head of a Ray cluster answers at {address}")
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of signals, which Ray replaces by its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, how in before.items():
+        signal.signal(number, how)
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:
+    """Without Ray's own advertisements and warnings: what matters here is told as an error."""
+    logging.getLogger(ray.__name__).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+# before anything is trained
+
+
+def _check_machines(ray: Any, share: dict[str, float], study: Study, trainer: Trainer) -> None:
+    """Ask every machine that may get a family for its versions, and whether it has the data or can fetch them.
+
+    Raises:
+        TransferlibError: which names a machine that lacks something.
+    """
+    ask = ray.remote(num_cpus=0, max_retries=0)(_asking())
+    able = [name for name, machine in machines(ray).items() if _room(machine, share)]
+    datasets = [one.dataset for one in (study.source, study) if isinstance(one, Study)]
+    on = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    answers = [ask.options(scheduling_strategy=on(name, soft=False)).remote(datasets) for name in able]
+    for answer in answers:
+        with suppress(ray.exceptions.RayError):  # it has left just now
+            if note := _checked(*ray.get(answer)):
+                trainer.report(Note(note))
+
+
+def _checked(host: str, found: dict[str, str], lacking: str) -> str | None:
+    """What a person should know of a machine that answered."""
+    made_with = versions()
+    if "transferlib" not in found:
+        raise TransferlibError(f"{host} can't import transferlib ({lacking}): install it on all machines")
+    must_match(made_with, found, host)
+    if lacking:
+        raise TransferlibError(f"{host}: {lacking}")
+    if found["torch"] != made_with["torch"]:
+        return f"{host} has torch {found['torch']}, and here it is {made_with['torch']}: numbers may differ"
+    return None
+
+
+def _asking() -> Any:
+    """A function that travels as it is: a machine's own transferlib may be another one, or none."""
+
+    def ask(datasets: list[str]) -> tuple[str, dict[str, str], str]:
+        import socket
+
+        host = socket.gethostname()
+        try:
+            import transferlib.data
+            import transferlib.execution
+        except Exception as error:
+            return host, {}, f"{type(error).__name__}: {error}"
+        try:
+            for name in datasets:
+                transferlib.data.fetch(name, progress=False)
+        except Exception as error:
+            return host, transferlib.execution.versions(), str(error)
+        return host, transferlib.execution.versions(), ""
+
+    return ask
+
+
+# who trains what
+
+
+@dataclass
+class _Driver:
+    """Hands out a study's families, and keeps what comes back."""
+
+    ray: Any
+    asked: Ray
+    share: dict[str, float]
+    graph: Graph
+    trainer: Trainer
+    study: Study
+    refs: dict[Any, Work] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)  # where each family was begun
+
+    def __post_init__(self) -> None:
+        ray = self.ray
+        self.train = ray.remote(num_cpus=self.share["CPU"], num_gpus=self.share["GPU"], max_retries=RETRIES)(train)
+        # beside this process: no other machine that leaves takes it away
+        stay = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        self.board = ray.remote(num_cpus=0)(board()).options(scheduling_strategy=stay).remote()
+        self.overall = Overall(self.graph, self.trainer)
+        given = Given.of(self.trainer, self.study, threads=max(1, int(self.share["CPU"])))
+        self.task = ray.put(Task(uuid.uuid4().hex, given, versions(), self.asked.shared_store))
+        self.sent: dict[str, Any] = {}  # files of bases, by their names, where Ray has them
+
+    def direct(self) -> None:
+        """Until all is done, or somebody asks to stop."""
+        while self.graph.open:
+            if self.trainer.stop.is_set():
+                self._halt()
+                raise Stopped("stopped; what was under way has a checkpoint")
+            room = places(self.ray, self.share)
+            # all that can be trained, so that a cluster which grows by need sees it
+            while chosen := self.graph.take(max(1, room)):
+                self.refs[self._begin(chosen)] = chosen
+            self._hear()
+
+    def _begin(self, work: Work) -> Any:
+        files = [] if self.asked.shared_store else [*self._needed(work)]
+        task = self.train.options(name=str(work.plan))
+        return task.remote(self.task, Order.of(work), work.name, self.board, *files)
+
+    def _needed(self, work: Work) -> Iterator[Any]:
+        yield self.trainer.store.packed([work.name])
+        for plan in filter(None, (work.plan.source_base, work.plan.heads)):
+            if plan.name not in self.sent:
+                self.sent[plan.name] = self.ray.put(self.trainer.store.packed(plan.run_keys))
+            yield self.sent[plan.name]
+
+    def _hear(self) -> None:
+        ended, _ = self.ray.wait([*self.refs], num_returns=1, timeout=LISTEN_SECONDS) if self.refs else ([], [])
+        self._read_board()
+        for ref in ended:
+            self._end(ref, self.refs.pop(ref))
+        self.overall.tell()
+
+    def _read_board(self) -> None:
+        for name, kind, fields in self.ray.get(self.board.heard.remote()):
+            work, said = self.graph.under_way.get(name), SAYINGS[kind](*fields)
+            if isinstance(said, Note):
+                self.trainer.report(said)
+            elif work and isinstance(said, Told):
+                self.overall.hear(work, said, worker=[*self.hosts].index(name) + 1)
+            elif work and isinstance(said, Begun):
+                if name in self.hosts:
+                    lost = f"the worker of {work.plan} on {self.hosts[name]} has died"
+                    self.trainer.report(Note(f"{lost}; it is taken up again on {said.host}"))
+                self.hosts[name] = said.host
+
+    def _end(self, ref: Any, work: Work) -> None:
+        try:
+            self.trainer.store.unpack(self.ray.get(ref))
+        except self.ray.exceptions.RayTaskError as error:
+            self._give_up(work, why(error.cause))
+        except self.ray.exceptions.RayError as error:  # the worker or its machine died too often
+            self._give_up(work, f"its worker died {RETRIES + 1} times ({type(error).__name__})")
+        else:
+            self.trainer.store.drop_checkpoint(work.name)
+            self.graph.finish(work)
+
+    def _give_up(self, work: Work, reason: str) -> None:
+        where = f" on {self.hosts[work.name]}" if work.name in self.hosts else ""
+        self.trainer.report(Note(f"{work.plan}{where}: {reason}; the study goes on without it"))
+        self.graph.give_up(work, reason)
+
+    def _halt(self) -> None:
+        """Ask all to stop, and keep where they were."""
+        self.ray.get(self.board.halt.remote())
+        for ref, work in self.refs.items():
+            if work.name not in self.hosts:
+                self.ray.cancel(ref)
+        for ref in self.refs:
+            with suppress(self.ray.exceptions.RayError):
+                self.trainer.store.unpack(self.ray.get(ref, timeout=STOP_SECONDS))
