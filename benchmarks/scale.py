@@ -1,0 +1,115 @@
+"""How a study scales with workers: measured with two on this machine, and simulated from the costs of families.
+
+python -m benchmarks.scale [PROFILE ...]
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from transferlib.doctor import images_per_second
+from transferlib.execution import execution
+from transferlib.executors import Processes, run_study
+from transferlib.executors.graph import Graph, Work
+from transferlib.profiles import profile
+from transferlib.progress import clock
+from transferlib.store import Store
+from transferlib.study import Study
+from transferlib.train import Recipe
+from transferlib.trainer import Trainer
+from transferlib.treatments import parse_treatments
+
+WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+EPOCHS = 5  # so that two workers train for a minute, beside which their start is small
+
+
+def study() -> Study:
+    """Two bases, and four families on them."""
+    return Study(
+        dataset="shapes",
+        resolution=32,
+        network="alexnet32-tiny",
+        splits=("random:0",),
+        targets=("A", "B"),
+        treatments=parse_treatments("base,AnB,BnB"),
+        recipe=Recipe(epochs=EPOCHS, batch_size=32, learning_rate=0.02),
+    )
+
+
+def measured() -> tuple[float, float]:
+    """Seconds of the same families with one worker on one core, and with two on two, one thread each."""
+    cores, seconds = sorted(os.sched_getaffinity(0))[:2], []
+    if len(cores) < 2:
+        raise SystemExit("two cores are needed")
+    for count in (1, 2):
+        os.sched_setaffinity(0, cores[:count])  # what workers inherit
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            run_study(study(), Store(folder), executor=Processes(count), device="cpu", precision="fp32")
+        seconds.append(time.perf_counter() - started)
+    return seconds[0], seconds[1]
+
+
+def makespan(graph: Graph, workers: int) -> tuple[float, Work | None]:
+    """How long a graph takes, in the unit of its costs, and which training ends last (list scheduling)."""
+    now, ends, last = 0.0, [], None
+    while graph.open:
+        for work in graph.under_way.values():
+            work.share = 1 - (next(end for end, name in ends if name == work.name) - now) / work.cost
+        while len(ends) < workers and (chosen := graph.take(workers)):
+            heapq.heappush(ends, (now + chosen.cost, chosen.name))
+        now, name = heapq.heappop(ends)
+        last = graph.under_way[name]
+        graph.finish(last)
+    return now, last
+
+
+def whole_families(graph: Graph) -> Graph:
+    """The same, in which no family is taken apart."""
+    for work in graph.waiting:
+        work.resumes = True
+    return graph
+
+
+def table(name: str) -> Iterable[str]:
+    """What a profile takes on more and more workers that are all as fast as this machine."""
+    here = execution()
+    speeds = {s.network: images_per_second(s, here) for s in profile(name).studies}
+    yield f"{name}: on workers as fast as this machine ({here.device_name}); its parts one after another, as `run` does"
+    yield "workers  hours      times as fast  without taking apart  what ends last, in the part that takes longest"
+    alone = None
+    for count in WORKERS:
+        hours, whole, longest = 0.0, 0.0, (0.0, "")
+        for part in profile(name).studies:
+            per_hour = 3600 * speeds[part.network]
+            took, last = makespan(_graph(part), count)
+            hours += took / per_hour
+            whole += makespan(whole_families(_graph(part)), count)[0] / per_hour
+            longest = max(longest, (took / per_hour, str(last.plan) if last else ""))
+        alone = alone or hours
+        last_of = " ".join(longest[1].split())
+        yield f"{count:>7}  {hours:>9,.1f}  {alone / hours:>13.1f}  {alone / whole:>20.1f}  {last_of}"
+
+
+def _graph(part: Study) -> Graph:
+    with tempfile.TemporaryDirectory() as folder:
+        return Graph.of(part, Trainer(Store(Path(folder)), execution("cpu", "fp32")))
+
+
+def main(names: list[str]) -> None:
+    """Measure, then simulate."""
+    one, two = measured()
+    runs = len(study().run_keys)
+    print(f"the same {runs} runs: one worker {clock(one)}, two {clock(two)}, {one / two:.2f} times as fast", flush=True)
+    for name in names or ["published", "paper"]:
+        print("\n" + "\n".join(table(name)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
