@@ -5,6 +5,7 @@ python -m benchmarks.scale [PROFILE ...]
 
 from __future__ import annotations
 
+import copy
 import heapq
 import os
 import sys
@@ -44,7 +45,7 @@ def study() -> Study:
 
 def measured() -> tuple[float, float]:
     """Seconds of the same families with one worker on one core, and with two on two, one thread each."""
-    cores, seconds = sorted(os.sched_getaffinity(0))[:2], []
+    cores, seconds = sorted(os.sched_getaffinity(0)), []
     if len(cores) < 2:
         raise SystemExit("two cores are needed")
     for count in (1, 2):
@@ -53,6 +54,7 @@ def measured() -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as folder:
             run_study(study(), Store(folder), executor=Processes(count), device="cpu", precision="fp32")
         seconds.append(time.perf_counter() - started)
+    os.sched_setaffinity(0, cores)
     return seconds[0], seconds[1]
 
 
@@ -60,8 +62,9 @@ def makespan(graph: Graph, workers: int) -> tuple[float, Work | None]:
     """How long a graph takes, in the unit of its costs, and which training ends last (list scheduling)."""
     now, ends, last = 0.0, [], None
     while graph.open:
-        for work in graph.under_way.values():
-            work.share = 1 - (next(end for end, name in ends if name == work.name) - now) / work.cost
+        for end, name in ends:
+            work = graph.under_way[name]
+            work.share = 1 - (end - now) / work.cost
         while len(ends) < workers and (chosen := graph.take(workers)):
             heapq.heappush(ends, (now + chosen.cost, chosen.name))
         now, name = heapq.heappop(ends)
@@ -70,11 +73,12 @@ def makespan(graph: Graph, workers: int) -> tuple[float, Work | None]:
     return now, last
 
 
-def whole_families(graph: Graph) -> Graph:
-    """The same, in which no family is taken apart."""
-    for work in graph.waiting:
-        work.resumes = True
-    return graph
+def fresh(graph: Graph, apart: bool = True) -> Graph:
+    """The same graph, of which nothing is done; without ``apart`` no family can be taken apart."""
+    works = [copy.copy(work) for work in graph.waiting]
+    for work in works:
+        work.resumes = not apart
+    return Graph(works)
 
 
 def table(name: str) -> Iterable[str]:
@@ -83,14 +87,14 @@ def table(name: str) -> Iterable[str]:
     speeds = {s.network: images_per_second(s, here) for s in profile(name).studies}
     yield f"{name}: on workers as fast as this machine ({here.device_name}); its parts one after another, as `run` does"
     yield "workers  hours      times as fast  without taking apart  what ends last, in the part that takes longest"
+    graphs = [(3600 * speeds[part.network], _graph(part)) for part in profile(name).studies]
     alone = None
     for count in WORKERS:
         hours, whole, longest = 0.0, 0.0, (0.0, "")
-        for part in profile(name).studies:
-            per_hour = 3600 * speeds[part.network]
-            took, last = makespan(_graph(part), count)
+        for per_hour, graph in graphs:
+            took, last = makespan(fresh(graph), count)
             hours += took / per_hour
-            whole += makespan(whole_families(_graph(part)), count)[0] / per_hour
+            whole += makespan(fresh(graph, apart=False), count)[0] / per_hour
             longest = max(longest, (took / per_hour, str(last.plan) if last else ""))
         alone = alone or hours
         last_of = " ".join(longest[1].split())

@@ -78,12 +78,13 @@ def _run(args: argparse.Namespace) -> None:
 def _executor(args: argparse.Namespace) -> Executor:
     """The executor that is asked for, with its options, which are its fields."""
     chosen, given = EXECUTORS[args.executor], {}
-    for name, executor in EXECUTORS.items():
-        options = {option: getattr(args, option, None) for option in _options(executor)}
-        asked = {option: value for option, value in options.items() if value is not None and value is not False}
+    for name, options in {name: _options(executor) for name, executor in EXECUTORS.items()}.items():
+        asked = {option: getattr(args, option, None) for option in options}
+        asked = {option: value for option, value in asked.items() if value is not None and value is not False}
         if asked and name != args.executor:
-            first = next(iter(asked)).replace("_", "-")
-            raise TransferlibError(f"--{first} is for --executor {name}, not {args.executor}")
+            raise TransferlibError(
+                f"--{next(iter(asked)).replace('_', '-')} is for --executor {name}, not {chosen.name}"
+            )
         given |= asked
     return dataclasses.replace(chosen, **given) if given else chosen  # pyright: ignore[reportArgumentType]
 

@@ -309,6 +309,11 @@ class Trainer:
             raise TransferlibError(f"cannot read back {self.store.path('weights', key)}: is the disk sound?")
         return weights
 
+    def has_weights(self, base: FamilyPlan) -> bool:
+        """Whether a base's weights lie in the store, those in half precision too."""
+        (key,) = base.run_keys
+        return any(self.store.path(kind, key).is_file() for kind in ("weights", "shipped"))
+
     def _kept_weights(self, plan: FamilyPlan, key: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
         weights = self.store.get_weights(key, like)
         if weights is None and (weights := self.store.get_shipped(key, like)):

@@ -151,6 +151,23 @@ run_study(study, Store(sys.argv[1]), executor=Ray(address=sys.argv[2]), device="
 """
 
 
+def test_a_base_whose_weights_did_not_come_with_it_is_made_once_and_kept(cluster, short, tmp_path):
+    store = Store(tmp_path)
+    for record in short.records():
+        if record["config"]["treatment"] == "base":
+            store.put(record)
+    run_study(small_study(TREATMENTS), store, executor=on(cluster), **CPU)
+    assert same(store, short)
+
+
+def test_heads_that_fine_tuning_goes_on_from_travel_too(cluster, tmp_path):
+    study, here = small_study("base,A1B,A3B,A1B+,A3B+", head_first=True), Store(tmp_path / "here")
+    run_study(study, here, **CPU)
+    store = Store(tmp_path / "there")
+    run_study(study, store, executor=on(cluster), **CPU)
+    assert numbers(store) == numbers(here)
+
+
 def test_a_driver_that_was_killed_is_simply_started_again(cluster, long, tmp_path):
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), cluster.address, str(pictures())]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), *sys.path])}

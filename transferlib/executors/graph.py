@@ -147,12 +147,18 @@ class Graph:
 
 
 def _lacking(plans: Sequence[FamilyPlan], trainer: Trainer) -> Iterator[Work]:
-    begun = trainer.store.checkpoints()
+    begun, bases = trainer.store.checkpoints(), _without_weights(plans, trainer)
     for place, plan in enumerate(plans):
-        if missing := trainer.missing(plan):
+        if missing := trainer.missing(plan) or [*plan.treatments] * (plan.name in bases):
             needed = frozenset(other.name for other in (plan.source_base, plan.heads) if other)
             alone = [one for one in plan.only(missing).singly() if one.name in begun]
             together = plan.only(t for t in missing if t not in [one.treatments[0] for one in alone])
             for part in (*alone, *([together] if together.treatments else [])):
                 cost = images_of(plan.study) * base_equivalents(part)
                 yield Work(place, part, cost, needed, resumes=part.name in begun)
+
+
+def _without_weights(plans: Sequence[FamilyPlan], trainer: Trainer) -> set[str]:
+    """The names of bases whose results came without their weights, which a lacking family copies."""
+    wanted = {plan.source_base for plan in plans if plan.source_base and trainer.missing(plan)}
+    return {base.name for base in wanted if not trainer.has_weights(base)}

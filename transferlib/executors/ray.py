@@ -263,7 +263,7 @@ class _Driver:
         self.overall = Overall(self.graph, self.trainer)
         given = Given.of(self.trainer, self.study, threads=max(1, int(self.share["CPU"])))
         self.task = ray.put(Task(uuid.uuid4().hex, given, versions(), self.asked.shared_store))
-        self.sent: dict[str, Any] = {}  # files of bases, by their names, where Ray has them
+        self.sent: dict[str, Any] = {}  # files of runs that are copied from, by their keys, where Ray has them
 
     def direct(self) -> None:
         """Until all is done, or somebody asks to stop."""
@@ -285,9 +285,10 @@ class _Driver:
     def _needed(self, work: Work) -> Iterator[Any]:
         yield self.trainer.store.packed([work.name])
         for plan in filter(None, (work.plan.source_base, work.plan.heads)):
-            if plan.name not in self.sent:
-                self.sent[plan.name] = self.ray.put(self.trainer.store.packed(plan.run_keys))
-            yield self.sent[plan.name]
+            for key in plan.run_keys:
+                if key not in self.sent:
+                    self.sent[key] = self.ray.put(self.trainer.store.packed([key]))
+                yield self.sent[key]
 
     def _hear(self) -> None:
         ended, _ = self.ray.wait([*self.refs], num_returns=1, timeout=LISTEN_SECONDS) if self.refs else ([], [])
@@ -311,14 +312,19 @@ class _Driver:
 
     def _end(self, ref: Any, work: Work) -> None:
         try:
-            self.trainer.store.unpack(self.ray.get(ref))
+            self._keep(self.ray.get(ref), work)
         except self.ray.exceptions.RayTaskError as error:
             self._give_up(work, why(error.cause))
         except self.ray.exceptions.RayError as error:  # the worker or its machine died too often
             self._give_up(work, f"its worker died {RETRIES + 1} times ({type(error).__name__})")
         else:
-            self.trainer.store.drop_checkpoint(work.name)
             self.graph.finish(work)
+
+    def _keep(self, files: dict[str, bytes], work: Work) -> None:
+        """Write what has come back; of a family that is finished no checkpoint is left."""
+        self.trainer.store.unpack(files)
+        if not self.trainer.missing(work.plan):
+            self.trainer.store.drop_checkpoint(work.name)
 
     def _give_up(self, work: Work, reason: str) -> None:
         where = f" on {self.hosts[work.name]}" if work.name in self.hosts else ""
@@ -331,6 +337,6 @@ class _Driver:
         for ref, work in self.refs.items():
             if work.name not in self.hosts:
                 self.ray.cancel(ref)
-        for ref in self.refs:
+        for ref, work in self.refs.items():
             with suppress(self.ray.exceptions.RayError):
-                self.trainer.store.unpack(self.ray.get(ref, timeout=STOP_SECONDS))
+                self._keep(self.ray.get(ref, timeout=STOP_SECONDS), work)

@@ -51,7 +51,6 @@ Said = Told | Note | Begun
 
 
 SAYINGS: dict[str, type] = {kind.__name__: kind for kind in (Told, Note, Begun)}
-Words = tuple[str, str, tuple[Any, ...]]  # of which family, which of the sayings, its fields
 
 
 def board() -> type:
@@ -118,7 +117,7 @@ def train(task: Task, order: Order, name: str, board: Any, *files: dict[str, byt
         lambda said: ray.get(board.tell.remote(name, type(said).__name__, dataclasses.astuple(said))), stop
     )
     teller.say(Begun(socket.gethostname()))
-    must_match(task.made_with, versions(), socket.gethostname())
+    must_match(task.made_with, versions(), socket.gethostname())  # a machine that has joined since all were asked
     if stop.is_set():
         return {}
     torch.set_num_threads(task.given.threads)
