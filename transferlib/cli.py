@@ -332,9 +332,13 @@ def _add_executor(command: argparse.ArgumentParser) -> None:
     )
     several = command.add_argument_group("for several workers")
     several.add_argument("--workers", type=int, metavar="N", help="of processes; default: GPUs, else physical cores")
-    several.add_argument("--address", metavar="HOST:PORT", help="of ray: the cluster's head, or auto; default: none")
-    several.add_argument("--gpus", type=float, metavar="F", help="of ray: of a family; default: 1 if there are any")
-    several.add_argument("--cpus", type=float, metavar="C", help="of ray: of a family, and threads; default: 1")
+    several.add_argument(
+        "--address", metavar="HOST:PORT", help="of ray: the cluster's head, or auto; default: this machine alone"
+    )
+    several.add_argument(
+        "--gpus", type=float, metavar="F", help="of ray: GPUs for a family, such as 0.25; default: 1 if there are any"
+    )
+    several.add_argument("--cpus", type=float, metavar="C", help="of ray: CPUs for a family, and threads; default: 1")
     several.add_argument(
         "--shared-store", action="store_true", help="of ray: all machines have the store's folder; checkpoints go there"
     )

@@ -93,14 +93,16 @@ class Ray:
                     **({"include_dashboard": False} if own else {}),
                 )
             except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-                where = "in this machine" if self.address == "auto" else f"at {self.address} with this machine in it"
-                raise TransferlibError(
-                    f"no cluster of Ray {where} ({why(error)}): begin one by `ray start --head`"
-                ) from error
+                raise TransferlibError(self._unconnected(error)) from error
         try:
             yield ray
         finally:
             ray.shutdown()
+
+    def _unconnected(self, error: Exception) -> str:
+        if self.address == "auto":
+            return "this machine is in no cluster of Ray: begin one by `ray start --head`, or leave --address out"
+        return f"can't connect to {self.address or 'a Ray of our own'} ({why(error)}): is this machine in its cluster?"
 
     def share(self, ray: Any, trainer: Trainer) -> dict[str, float]:
         """What a family gets of a machine, as Ray calls it.
