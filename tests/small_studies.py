@@ -9,8 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
+from transferlib.executors import run_study
 from transferlib.store import Store
 from transferlib.study import FamilyPlan, Study
 from transferlib.train import Recipe
@@ -67,6 +69,15 @@ def numbers(store: Store) -> dict[str, dict]:
 
 def weights(store: Store) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (store.folder / "weights").iterdir()}
+
+
+def trained_alone(folder: Path, treatments: str, **changes: object) -> Store:
+    """A store with the whole of a small study, made by this process on one thread, as a worker's are."""
+    store, before = Store(folder), torch.get_num_threads()
+    torch.set_num_threads(1)
+    run_study(small_study(treatments, **changes), store, device="cpu", precision="fp32")
+    torch.set_num_threads(before)
+    return store
 
 
 def strays(folder: Path) -> list[Path]:

@@ -246,9 +246,9 @@ class Store:
         """
         return self.folder / kind / f"{_checked(name)}{ENDINGS[kind]}"
 
-    def packed(self, names: Iterable[str]) -> dict[str, bytes]:
+    def packed(self, names: Iterable[str], kinds: Iterable[Kind] = tuple(ENDINGS)) -> dict[str, bytes]:
         """The files of some names, runs and weights by keys and checkpoints by families, to be sent elsewhere."""
-        paths = [self.path(kind, name) for name in names for kind in ENDINGS]
+        paths = [self.path(kind, name) for kind in kinds for name in names]
         found = {path: read_file(path, LARGEST[path.suffix]) for path in paths}
         return {path.relative_to(self.folder).as_posix(): content for path, content in found.items() if content}
 

@@ -296,7 +296,7 @@ def test_the_networks_of_today_and_what_moves_in_a_frozen_part(executed, runs, a
     lines = told["found"].splitlines()
     assert [line.split(":")[0] for line in lines] == ["- **AlexNet**", "- **residual**"]
     for line, network in zip(lines, ("alexnet32-tiny", "resnet32-tiny"), strict=True):
-        for words, n in (("`AnB` at n = 4 at ", 4), ("at n = 7 at ", 7)):
+        for words, n in (("`AnB` at n = 4: ", 4), ("at n = 7: ", 7)):
             assert numbers(line.split(words)[1])[0] == pytest.approx(lost[network, n], abs=0.051)
     reached = [np.mean([accuracy("base", target=t, network="resnet32-tiny") for t in "AB"])]
     assert numbers(told["reached"])[1:] == pytest.approx(reached, abs=0.051)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
-from small_studies import numbers, pictures, small_study, strays, use_data_folder, weights
+from small_studies import numbers, pictures, small_study, strays, trained_alone, use_data_folder, weights
 
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
@@ -25,6 +24,7 @@ from transferlib.trainer import Note, Progress, Stop, Stopped
 HERE = Path(__file__).parent
 TREATMENTS = "base,A1B,A4B,B2B,A3B+"
 CPU = {"device": "cpu", "precision": "fp32"}
+LONG = 20  # epochs: no family ends while a stop is on its way
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +36,7 @@ def data(monkeypatch):
 def alone(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         use_data_folder(patch)
-        store, before = Store(tmp_path_factory.mktemp("alone")), torch.get_num_threads()
-        torch.set_num_threads(1)
-        run_study(small_study(TREATMENTS), store, **CPU)
-        torch.set_num_threads(before)
-    return store
+        return trained_alone(tmp_path_factory.mktemp("alone"), TREATMENTS)
 
 
 def same(store, alone):
@@ -95,16 +91,17 @@ def test_after_three_deaths_the_study_goes_on_without_the_family(alone, tmp_path
     assert same(store, alone)
 
 
-def test_a_stop_reaches_all_workers_and_the_study_goes_on_from_their_checkpoints(alone, tmp_path):
-    stop, store = Stop(), Store(tmp_path)
+def test_a_stop_reaches_all_workers_and_the_study_goes_on_from_their_checkpoints(tmp_path):
+    whole, study = trained_alone(tmp_path / "alone", TREATMENTS, epochs=LONG), small_study(TREATMENTS, epochs=LONG)
+    stop, store = Stop(), Store(tmp_path / "two")
     listener = Listener("AnB", lambda _: stop.set(), steps=1)
     with pytest.raises(Stopped):
-        run_study(small_study(TREATMENTS), store, executor=Processes(2), report=listener, stop=stop, **CPU)
+        run_study(study, store, executor=Processes(2), report=listener, stop=stop, **CPU)
     assert not multiprocessing.active_children() and not stop.training
-    assert numbers(store).keys() < numbers(alone).keys()
+    assert numbers(store).keys() < numbers(whole).keys()
     again = Listener("none", print)
-    run_study(small_study(TREATMENTS), store, executor=Processes(2), report=again, **CPU)
-    assert same(store, alone)
+    run_study(study, store, executor=Processes(2), report=again, **CPU)
+    assert same(store, whole)
     assert [note for note in again.notes if "goes on after step" in note]
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
-from small_studies import numbers, pictures, small_study, strays, use_data_folder, weights
+from small_studies import numbers, pictures, small_study, strays, trained_alone, use_data_folder, weights
 
 from transferlib import treatments
 from transferlib.cli import main
@@ -49,28 +48,22 @@ def cluster(data):
     from ray.cluster_utils import Cluster
 
     of_ray._imported()
+    handler = signal.getsignal(signal.SIGTERM)
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.add_node(num_cpus=1)
     yield made
     made.shutdown()
-
-
-def alone(folder, **changes):
-    store, before = Store(folder), torch.get_num_threads()
-    torch.set_num_threads(1)
-    run_study(small_study(TREATMENTS, **changes), store, **CPU)
-    torch.set_num_threads(before)
-    return store
+    signal.signal(signal.SIGTERM, handler)  # Ray's own would go on into what later tests fork
 
 
 @pytest.fixture(scope="module")
 def short(data, tmp_path_factory):
-    return alone(tmp_path_factory.mktemp("short"))
+    return trained_alone(tmp_path_factory.mktemp("short"), TREATMENTS)
 
 
 @pytest.fixture(scope="module")
 def long(data, tmp_path_factory):
-    return alone(tmp_path_factory.mktemp("long"), epochs=LONG)
+    return trained_alone(tmp_path_factory.mktemp("long"), TREATMENTS, epochs=LONG)
 
 
 def same(store, other):

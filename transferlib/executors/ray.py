@@ -285,7 +285,7 @@ class _Driver:
         return task.remote(self.task, Order.of(work), work.name, self.board, *files)
 
     def _needed(self, work: Work) -> Iterator[Any]:
-        yield self.trainer.store.packed([work.name])
+        yield self.trainer.store.packed([work.name], ["checkpoints"])  # no record: a base may lack but its weights
         for plan in filter(None, (work.plan.source_base, work.plan.heads)):
             for key in plan.run_keys:
                 if key not in self.sent:
