@@ -6,24 +6,21 @@ python -m benchmarks.scale [PROFILE ...]
 from __future__ import annotations
 
 import copy
-import heapq
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
-from transferlib.doctor import images_per_second
 from transferlib.execution import execution
 from transferlib.executors import Processes, run_study
-from transferlib.executors.graph import Graph, Work
+from transferlib.executors.graph import Graph, makespan
 from transferlib.profiles import profile
 from transferlib.progress import clock
+from transferlib.speed import speeds as measured_speeds
 from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.train import Recipe
-from transferlib.trainer import Trainer
 from transferlib.treatments import parse_treatments
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -58,21 +55,6 @@ def measured() -> tuple[float, float]:
     return seconds[0], seconds[1]
 
 
-def makespan(graph: Graph, workers: int) -> tuple[float, Work | None]:
-    """How long a graph takes, in the unit of its costs, and which training ends last (list scheduling)."""
-    now, ends, last = 0.0, [], None
-    while graph.open:
-        for end, name in ends:
-            work = graph.under_way[name]
-            work.share = 1 - (end - now) / work.cost
-        while len(ends) < workers and (chosen := graph.take(workers)):
-            heapq.heappush(ends, (now + chosen.cost, chosen.name))
-        now, name = heapq.heappop(ends)
-        last = graph.under_way[name]
-        graph.finish(last)
-    return now, last
-
-
 def fresh(graph: Graph, apart: bool = True) -> Graph:
     """The same graph, of which nothing is done; without ``apart`` no family can be taken apart."""
     works = [copy.copy(work) for work in graph.waiting]
@@ -84,10 +66,10 @@ def fresh(graph: Graph, apart: bool = True) -> Graph:
 def table(name: str) -> Iterable[str]:
     """What a profile takes on more and more workers that are all as fast as this machine."""
     here = execution()
-    speeds = {s.network: images_per_second(s, here) for s in profile(name).studies}
+    speeds = measured_speeds(profile(name).studies, here)
     yield f"{name}: on workers as fast as this machine ({here.device_name}); its parts one after another, as `run` does"
     yield "workers  hours      times as fast  without taking apart  what ends last, in the part that takes longest"
-    graphs = [(3600 * speeds[part.network], _graph(part)) for part in profile(name).studies]
+    graphs = [(3600 * speeds[part.network], Graph.whole(part)) for part in profile(name).studies]
     alone = None
     for count in WORKERS:
         hours, whole, longest = 0.0, 0.0, (0.0, "")
@@ -99,11 +81,6 @@ def table(name: str) -> Iterable[str]:
         alone = alone or hours
         last_of = " ".join(longest[1].split())
         yield f"{count:>7}  {hours:>9,.1f}  {alone / hours:>13.1f}  {alone / whole:>20.1f}  {last_of}"
-
-
-def _graph(part: Study) -> Graph:
-    with tempfile.TemporaryDirectory() as folder:
-        return Graph.of(part, Trainer(Store(Path(folder)), execution("cpu", "fp32")))
 
 
 def main(names: list[str]) -> None:

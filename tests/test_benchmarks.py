@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from transferlib.executors.graph import Graph, makespan
 from transferlib.nets import network
 from transferlib.treatments import parse_treatments
 
@@ -153,12 +154,12 @@ def test_the_log_has_a_date_a_question_and_four_facts_an_entry_oldest_first():
 
 
 def test_a_simulated_study_takes_its_work_alone_and_its_longest_way_on_many_workers():
-    graph = scale._graph(dataclasses.replace(scale.study(), treatments=parse_treatments("base,AnB,AnB+")))
+    graph = Graph.whole(dataclasses.replace(scale.study(), treatments=parse_treatments("base,AnB,AnB+")))
     works = {str(work.plan.family): work for work in graph.waiting}
     base, frozen, tuned = (works[name] for name in ("base", "AnB", "AnB+"))
-    assert scale.makespan(scale.fresh(graph), 1)[0] == pytest.approx(graph.total)
-    many, last = scale.makespan(scale.fresh(graph), 100)
+    assert makespan(scale.fresh(graph), 1)[0] == pytest.approx(graph.total)
+    many, last = makespan(scale.fresh(graph), 100)
     assert many == pytest.approx(base.cost + frozen.cost) and last.plan.family.freezes
-    whole, last = scale.makespan(scale.fresh(graph, apart=False), 100)
+    whole, last = makespan(scale.fresh(graph, apart=False), 100)
     assert whole == pytest.approx(base.cost + tuned.cost) and last.plan.family.fine_tuned
-    assert graph.total / 2 <= scale.makespan(scale.fresh(graph), 2)[0] < graph.total
+    assert graph.total / 2 <= makespan(scale.fresh(graph), 2)[0] < graph.total

@@ -16,7 +16,7 @@ import torch
 from small_studies import Unprivileged, invented, numbers, pictures, small_study, store_of, use_data_folder
 
 import transferlib
-from transferlib import cli, doctor, reporting
+from transferlib import cli, reporting, speed
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
 from transferlib.profiles import PROFILES, profile
@@ -126,7 +126,7 @@ def test_data_lists_and_checks(capsys):
 
 
 def test_doctor_says_what_the_machine_will_do(monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "images_per_second", lambda *_: 1000.0)
+    monkeypatch.setattr(speed, "images_per_second", lambda *_: 1000.0)
     assert main(["doctor", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     for word in ("device", "precision  cpu", "memory", "GiB free", "versions", f"torch {torch.__version__}", *PROFILES):

@@ -253,7 +253,7 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> None:
-    for line in doctor.report(execution(args.device)):
+    for line in doctor.report(execution(args.device), _executor(args)):
         print(line, flush=True)
 
 
@@ -283,8 +283,11 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("action", choices=("list", "fetch", "check"))
     asked.add_argument("name", nargs="?", help="a data set, such as tiny-imagenet or folder:PATH")
     asked.set_defaults(call=_data)
-    checked = commands.add_parser("doctor", help="what this machine will do, and how long each profile takes")
+    checked = commands.add_parser(
+        "doctor", help="what this machine, or a cluster, will do, and how long each profile takes"
+    )
     _add_device(checked)
+    _add_executor(checked)
     checked.set_defaults(call=_doctor)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)

@@ -45,8 +45,3 @@ def images_of(study: Study) -> int:
     if study.images_per_class is not None:
         images = min(images, study.images_per_class * half.classes)
     return images * study.recipe.epochs
-
-
-def study_images(study: Study) -> float:
-    """The training images of a study, each counted as often as a base that cost as much would see it."""
-    return sum(base_equivalents(plan) for plan in study.families()) * images_of(study)

@@ -1,75 +1,51 @@
-"""What this machine will do: device, precision, memory, data, versions, and about how long each profile takes here."""
+"""What this machine, or a cluster, will do: devices, memory, data, versions, and how long each profile takes there."""
 
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 
 import psutil
-import torch
 
-from transferlib.costs import multiply_adds, study_images
-from transferlib.data import data_root, lookup
+from transferlib.data import data_root
 from transferlib.execution import Execution, versions
+from transferlib.executors import SERIAL, Executor
+from transferlib.executors.executor import Offer
+from transferlib.executors.graph import Graph, makespan
 from transferlib.names import printable
-from transferlib.nets import network
 from transferlib.profiles import PROFILES, Profile
 from transferlib.reporting import clock
-from transferlib.study import Study
-from transferlib.train import Family, Half, Member, Recipe, fresh_network
-from transferlib.treatments import Treatment
 
 
-def images_per_second(study: Study, execution: Execution, seconds: float = 2.0) -> float:
-    """Measured speed of training a base of the study on random pixels, after a warm-up."""
-    spec = network(study.network)
-    # a CPU needs seconds for one batch of CaffeNet: a smaller one tells the speed as well
-    batch = max(4, min(study.recipe.batch_size, int(4e9 / sum(multiply_adds(spec)))))
-    family = _on_random_pixels(study, execution, batch)
-    for _ in range(2):
-        family.train_step()
-    execution.on.synchronise()
-    started, steps = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        family.train_step()
-        steps += 1
-    execution.on.synchronise()
-    return steps * batch / (time.perf_counter() - started)
+def profile_seconds(profile: Profile, offer: Offer) -> float:
+    """About how long a profile takes: its families handed out to the workers, at a base's measured speed.
+
+    What a family costs beside a base is counted in multiply-adds. Its parts are trained one after another.
+    """
+    return sum(
+        makespan(Graph.whole(study), offer.workers)[0] / offer.speeds[study.network] for study in profile.studies
+    )
 
 
-def _on_random_pixels(study: Study, execution: Execution, batch: int) -> Family:
-    spec, device, name = network(study.network), execution.device, ("doctor",)
-    side, classes = study.resolution, lookup(study.dataset).size().half.classes
-    pixels = torch.randint(0, 256, (2 * batch, side, side, 3), dtype=torch.uint8).to(device)
-    labels = torch.arange(2 * batch, device=device) % classes
-    half = Half(pixels, torch.arange(2 * batch, device=device), labels, classes)
-    recipe = Recipe(epochs=10**6, batch_size=batch, learning_rate=1e-6, dropout=study.recipe.dropout)
-    member = Member(Treatment("base"), fresh_network(spec, classes, name, device), recipe, execution)
-    # no validation: only steps are timed
-    return Family([member], None, recipe, name, half, Half(pixels[:0], labels[:0], labels[:0], classes), execution)
-
-
-def profile_seconds(profile: Profile, execution: Execution) -> float:
-    """About how long a profile takes here: the base's measured speed, scaled by multiply-adds."""
-    speeds: dict[str, float] = {}
-    for study in profile.studies:
-        if study.network not in speeds:
-            speeds[study.network] = images_per_second(study, execution)
-    return sum(study_images(study) / speeds[study.network] for study in profile.studies)
-
-
-def report(execution: Execution) -> Iterator[str]:
+def report(execution: Execution, executor: Executor = SERIAL) -> Iterator[str]:
     """The lines of ``transferlib doctor``."""
     yield f"device     {execution.device_name}"
     yield f"precision  {execution} (what this device is good at)"
     yield f"memory     {_memory(execution)}"
     yield f"data       {printable(str(data_root()))}, {_disk()}"
     yield "versions   " + ", ".join(f"{name} {value}" for name, value in versions().items())
+    offer = offer_of(executor, execution)
+    yield from offer.about
     yield ""
-    yield "profile    about, here   what"
+    yield f"profile    about, {offer.where:<6} what"
     for profile in PROFILES.values():
-        yield f"{profile.name:<10} {_length(profile_seconds(profile, execution)):<13} {profile.purpose}"
+        yield f"{profile.name:<10} {_length(profile_seconds(profile, offer)):<13} {profile.purpose}"
+
+
+def offer_of(executor: Executor, execution: Execution) -> Offer:
+    """What an executor has for the networks of all profiles; one that doesn't say so is taken for ``serial``."""
+    studies = [study for profile in PROFILES.values() for study in profile.studies]
+    return getattr(executor, "offer", SERIAL.offer)(studies, execution)
 
 
 def _memory(execution: Execution) -> str:

@@ -17,7 +17,7 @@ from transferlib.data import Catalogue, catalogue
 from transferlib.doctor import profile_seconds
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution, has_gpu
-from transferlib.executors import run_study
+from transferlib.executors import SERIAL, run_study
 from transferlib.nets import Stack, network, outline
 from transferlib.paths import resolved
 from transferlib.profiles import Profile, profile
@@ -121,7 +121,7 @@ class Results:
         asked = dataclasses.replace(self.profile, parts={"asked for": self.studies})
         raise TransferlibError(
             f"profile {self.profile.name} wants a GPU, and there is none: what is asked for takes about "
-            f"{profile_seconds(asked, execution()) / 60:,.0f} minutes here. "
+            f"{profile_seconds(asked, SERIAL.offer(asked.studies, execution())) / 60:,.0f} minutes here. "
             "Choose PROFILE = 'published' or 'smoke', or give open_results on_cpu=True to train all the same"
         )
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from small_studies import small_study
 
-from transferlib import costs
 from transferlib.cli import main
+from transferlib.costs import images_of
 from transferlib.data import (
     DATASETS,
     Dataset,
@@ -29,6 +29,7 @@ from transferlib.data import (
 )
 from transferlib.errors import TransferlibError
 from transferlib.executors import run_study
+from transferlib.executors.graph import Graph
 from transferlib.measuring import measure
 from transferlib.splits import make_split
 from transferlib.store import Store
@@ -119,7 +120,7 @@ def test_the_size_of_a_folder_is_counted_in_its_list_and_no_picture_is_opened(tm
                 (tmp_path / split / name / f"{number}.png").write_bytes(b"no picture")
     assert lookup(f"folder:{tmp_path}").size() == Size(images=21, classes=3)
     study = dataclasses.replace(small_study("base"), dataset=f"folder:{tmp_path}")
-    assert costs.study_images(study) == 2 * 10  # two epochs of a half
+    assert images_of(study) == 2 * 10  # two epochs of a half
 
 
 def test_a_data_set_that_declares_no_size_is_not_registered(known):
@@ -200,8 +201,8 @@ def test_a_new_data_set_is_split_and_has_a_dial_where_it_says_so(toy, known):
 
 def test_the_doctor_reckons_with_a_new_data_sets_size(toy):
     study = dataclasses.replace(small_study("base", epochs=3), dataset="toy")
-    assert costs.study_images(study) == pytest.approx(3 * 80)
-    assert costs.study_images(dataclasses.replace(study, images_per_class=10)) == pytest.approx(3 * 20)
+    assert Graph.whole(study).total == pytest.approx(3 * 80)
+    assert Graph.whole(dataclasses.replace(study, images_per_class=10)).total == pytest.approx(3 * 20)
 
 
 def test_a_new_data_set_is_trained_on_and_its_runs_are_listed(toy, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,13 +14,14 @@ import psutil
 import pytest
 from small_studies import numbers, pictures, small_study, strays, trained_alone, use_data_folder, weights
 
-from transferlib import treatments
+from transferlib import doctor, treatments
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors import Ray, run_study
 from transferlib.executors import ray as of_ray
 from transferlib.executors.graph import Incomplete
+from transferlib.profiles import Profile
 from transferlib.store import Store
 from transferlib.trainer import Note, Progress, Stop, Stopped, Trainer
 
@@ -259,3 +261,18 @@ def test_without_ray_the_command_that_installs_it_is_said(tmp_path, capsys, monk
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["run", "--profile", "smoke", "--store", str(tmp_path), "--executor", "ray"]) == 2
     assert capsys.readouterr().err == "transferlib: --executor ray needs Ray: pip install 'transferlib[ray]'\n"
+
+
+def test_the_doctor_tells_what_the_cluster_has_and_how_long_a_profile_takes_there(cluster, monkeypatch, capsys):
+    study = small_study(TREATMENTS, dataset="shapes")
+    monkeypatch.setattr(doctor, "PROFILES", {"tiny": Profile("tiny", "for tests", {"all": (study,)})})
+    assert main(["doctor", "--device", "cpu", "--executor", "ray", "--address", cluster.address]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^cluster    2 machines of 1 CPUs, 0 GPUs, \d+ GiB for families$", said, re.M)
+    assert re.search(r"^           room for 2 families at once on ", said, re.M)
+    assert re.search(r"^tiny       0:\d\d          for tests$", said, re.M) and "about, there" in said
+
+
+def test_the_doctor_measures_on_every_place_of_the_cluster(cluster):
+    offer = on(cluster, cpus=0.5).offer([small_study("base")], execution("cpu", "fp32"))
+    assert offer.workers == 4 and offer.speeds["alexnet32-tiny"] > 0

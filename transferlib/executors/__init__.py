@@ -15,7 +15,8 @@ from transferlib.store import Store
 from transferlib.study import Study
 from transferlib.trainer import Note, Reporter, Stop, Trainer, silent
 
-EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (Serial(), Processes(), Ray())}
+SERIAL = Serial()
+EXECUTORS: dict[str, Executor] = {executor.name: executor for executor in (SERIAL, Processes(), Ray())}
 
 
 def named(name: str | Executor) -> Executor:

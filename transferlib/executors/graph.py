@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -81,6 +82,11 @@ class Graph:
         """What a trainer's store lacks of an opened study."""
         return cls([*_lacking(study.families(), trainer)])
 
+    @classmethod
+    def whole(cls, study: Study) -> Graph:
+        """All of a study, as a store sees it that has nothing of it."""
+        return cls([_work(place, plan) for place, plan in enumerate(study.families())])
+
     @property
     def open(self) -> bool:
         """Whether anything is left to do, or being done."""
@@ -150,15 +156,33 @@ def _lacking(plans: Sequence[FamilyPlan], trainer: Trainer) -> Iterator[Work]:
     begun, bases = trainer.store.checkpoints(), _without_weights(plans, trainer)
     for place, plan in enumerate(plans):
         if missing := trainer.missing(plan) or [*plan.treatments] * (plan.name in bases):
-            needed = frozenset(other.name for other in (plan.source_base, plan.heads) if other)
             alone = [one for one in plan.only(missing).singly() if one.name in begun]
             together = plan.only(t for t in missing if t not in [one.treatments[0] for one in alone])
             for part in (*alone, *([together] if together.treatments else [])):
-                cost = images_of(plan.study) * base_equivalents(part)
-                yield Work(place, part, cost, needed, resumes=part.name in begun)
+                yield _work(place, part, resumes=part.name in begun)
+
+
+def _work(place: int, plan: FamilyPlan, resumes: bool = False) -> Work:
+    needed = frozenset(other.name for other in (plan.source_base, plan.heads) if other)
+    return Work(place, plan, images_of(plan.study) * base_equivalents(plan), needed, resumes)
 
 
 def _without_weights(plans: Sequence[FamilyPlan], trainer: Trainer) -> set[str]:
     """The names of bases whose results came without their weights, which a lacking family copies."""
     wanted = {plan.source_base for plan in plans if plan.source_base and trainer.missing(plan)}
     return {base.name for base in wanted if not trainer.has_weights(base)}
+
+
+def makespan(graph: Graph, workers: int) -> tuple[float, Work | None]:
+    """How long a graph takes, in the unit of its costs, and which training ends last (list scheduling)."""
+    now, ends, last = 0.0, [], None
+    while graph.open:
+        for end, name in ends:
+            work = graph.under_way[name]
+            work.share = 1 - (end - now) / work.cost
+        while len(ends) < workers and (chosen := graph.take(workers)):
+            heapq.heappush(ends, (now + chosen.cost, chosen.name))
+        now, name = heapq.heappop(ends)
+        last = graph.under_way[name]
+        graph.finish(last)
+    return now, last

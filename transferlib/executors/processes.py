@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -16,10 +16,12 @@ import torch
 
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution
+from transferlib.executors.executor import Offer
 from transferlib.executors.graph import Graph, Work
 from transferlib.executors.messages import Ended, Given, Order, Told
 from transferlib.executors.overall import Overall, while_training
 from transferlib.executors.worker import work
+from transferlib.speed import speeds
 from transferlib.study import Study
 from transferlib.trainer import Note, Stopped, Trainer
 
@@ -48,13 +50,28 @@ class Processes:
         graph = Graph.of(study, trainer)
         if not graph.open:
             return
-        asked = self.workers or _places(trainer.execution)
+        asked = self._asked(trainer.execution)
         # as many threads however few families are left: a run's numbers depend on them
-        given = Given.of(trainer, study, threads=max(1, _cores() // asked))
+        given = Given.of(trainer, study, threads=_threads(asked))
         _must_travel(given)
         with _begun(min(asked, graph.width), given) as workers, while_training(trainer):
             _direct(workers, graph, trainer)
         graph.check()
+
+    def _asked(self, execution: Execution) -> int:
+        return self.workers or _places(execution)
+
+    def offer(self, studies: Sequence[Study], execution: Execution) -> Offer:
+        """As many workers as one asks for, each as fast as one with its share of the threads is alone."""
+        asked, before = self._asked(execution), torch.get_num_threads()
+        torch.set_num_threads(_threads(asked))
+        found = speeds(studies, execution)
+        torch.set_num_threads(before)
+        return Offer(found, asked, (f"workers    {asked}, {_threads(asked)} threads each",))
+
+
+def _threads(workers: int) -> int:
+    return max(1, _cores() // workers)
 
 
 def _cores() -> int:

@@ -14,17 +14,20 @@ import sys
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from transferlib.errors import TransferlibError
-from transferlib.execution import versions
+from transferlib.execution import Execution, versions
+from transferlib.executors.executor import Offer
 from transferlib.executors.graph import Graph, Work
 from transferlib.executors.messages import Given, Order, Told, why
 from transferlib.executors.overall import Overall, while_training
-from transferlib.executors.ray_worker import SAYINGS, Begun, Task, board, must_match, train
+from transferlib.executors.ray_worker import SAYINGS, Begun, Task, board, must_match, speeds_here, train
 from transferlib.study import Study
 from transferlib.trainer import Note, Stopped, Trainer
 
@@ -67,11 +70,31 @@ class Ray:
         if not graph.open:
             return
         with self.cluster() as ray, while_training(trainer):
-            share = self.share(ray, trainer)
+            share = self.share(ray, trainer.execution)
             driver = _Driver(ray, self, share, graph, trainer, study)
-            _check_machines(ray, share, study, trainer)
+            datasets = [one.dataset for one in (study.source, study) if isinstance(one, Study)]
+            for note in _check_machines(ray, share, datasets):
+                trainer.report(Note(note))
             driver.direct()
         graph.check()
+
+    def offer(self, studies: Sequence[Study], execution: Execution) -> Offer:
+        """What the cluster has, and how fast its workers are, all at once.
+
+        Raises:
+            TransferlibError: as a study would.
+        """
+        with self.cluster() as ray:
+            share = self.share(ray, execution)
+            about = [*_described(machines(ray)), *_check_machines(ray, share, [])]
+            measure = ray.remote(num_cpus=share["CPU"], num_gpus=share["GPU"])(speeds_here)
+            given = ray.put(studies)
+            asked = [measure.remote(given, execution, _threads(share)) for _ in range(places(ray, share))]
+            found = [_got(ray, answer) for answer in asked]
+        workers = Counter(device for device, _ in found)
+        about += [f"room for {count} families at once on {device}" for device, count in workers.items()]
+        mean = {network: fmean(speeds[network] for _, speeds in found) for network in found[0][1]}
+        return Offer(mean, len(found), tuple(map("{:<10} {}".format, ["cluster", *[""] * len(about)], about)), "there")
 
     @contextmanager
     def cluster(self) -> Iterator[Any]:
@@ -104,14 +127,14 @@ class Ray:
             return "this machine is in no cluster of Ray: begin one by `ray start --head`, or leave --address out"
         return f"can't connect to {self.address or 'a Ray of our own'} ({why(error)}): is this machine in its cluster?"
 
-    def share(self, ray: Any, trainer: Trainer) -> dict[str, float]:
+    def share(self, ray: Any, execution: Execution) -> dict[str, float]:
         """What a family gets of a machine, as Ray calls it.
 
         Raises:
             TransferlibError: where no machine has as much.
         """
         most = {kind: max(machine.get(kind, 0.0) for machine in machines(ray).values()) for kind in ("GPU", "CPU")}
-        wants_gpu = most["GPU"] and trainer.execution.asked[0] != "cpu"
+        wants_gpu = most["GPU"] and execution.asked[0] != "cpu"
         gpus = float(bool(wants_gpu)) if self.gpus is None else self.gpus
         share = {"GPU": gpus, "CPU": 1.0 if self.cpus is None else self.cpus}
         if not places(ray, share):
@@ -135,6 +158,19 @@ def places(ray: Any, share: dict[str, float]) -> int:
 
 def _room(machine: dict[str, float], share: dict[str, float]) -> int:
     return int(min(machine.get(kind, 0.0) / count + 1e-9 for kind, count in share.items() if count))
+
+
+def _threads(share: dict[str, float]) -> int:
+    return max(1, int(share["CPU"]))
+
+
+def _described(found: dict[str, dict[str, float]]) -> list[str]:
+    """A line for each kind of machine."""
+    kinds = Counter(
+        f"{has.get('CPU', 0):g} CPUs, {has.get('GPU', 0):g} GPUs, {has.get('memory', 0) / 2**30:.0f} GiB for families"
+        for has in found.values()
+    )
+    return [f"{count} machine{'s' * (count > 1)} of {kind}" for kind, count in kinds.items()]
 
 
 def _imported() -> Any:
@@ -186,21 +222,23 @@ def _quiet(ray: Any) -> Iterator[None]:
 # before anything is trained
 
 
-def _check_machines(ray: Any, share: dict[str, float], study: Study, trainer: Trainer) -> None:
+def _check_machines(ray: Any, share: dict[str, float], datasets: Sequence[str]) -> list[str]:
     """Ask every machine that may get a family for its versions, and whether it has the data or can fetch them.
+
+    Returns:
+        What a person should know of them.
 
     Raises:
         TransferlibError: which names a machine that lacks something.
     """
-    ask = ray.remote(num_cpus=0, max_retries=0)(_asking())
+    ask, notes = ray.remote(num_cpus=0, max_retries=0)(_asking()), []
     able = [name for name, machine in machines(ray).items() if _room(machine, share)]
-    datasets = [one.dataset for one in (study.source, study) if isinstance(one, Study)]
     on = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     answers = [ask.options(scheduling_strategy=on(name, soft=False)).remote(datasets) for name in able]
     for answer in answers:
         with suppress(ray.exceptions.RayError):  # it has left just now
-            if note := _checked(*ray.get(answer)):
-                trainer.report(Note(note))
+            notes.append(_checked(*ray.get(answer)))
+    return [*filter(None, notes)]
 
 
 def _checked(host: str, found: dict[str, str], lacking: str) -> str | None:
@@ -238,6 +276,13 @@ def _asking() -> Any:
     return ask
 
 
+def _got(ray: Any, answer: Any) -> Any:
+    try:
+        return ray.get(answer)
+    except ray.exceptions.RayError as error:
+        raise TransferlibError(f"a worker of the cluster failed ({why(getattr(error, 'cause', error))})") from error
+
+
 # who trains what
 
 
@@ -263,7 +308,7 @@ class _Driver:
         )
         self.board = ray.remote(num_cpus=0)(board()).options(scheduling_strategy=stay).remote()
         self.overall = Overall(self.graph, self.trainer)
-        given = Given.of(self.trainer, self.study, threads=max(1, int(self.share["CPU"])))
+        given = Given.of(self.trainer, self.study, threads=_threads(self.share))
         self.task = ray.put(Task(uuid.uuid4().hex, given, versions(), self.asked.shared_store))
         self.sent: dict[str, Any] = {}  # files of runs that are copied from, by their keys, where Ray has them
 

@@ -16,8 +16,9 @@ import torch
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, execution, versions
 from transferlib.executors.messages import Given, Order, Told
+from transferlib.speed import speeds
 from transferlib.store import Store
-from transferlib.study import FamilyPlan
+from transferlib.study import FamilyPlan, Study
 from transferlib.trainer import Event, Note, Progress, Stop, Stopped, Trainer
 
 TELL_SECONDS = 1.0
@@ -160,3 +161,12 @@ def here(chosen: Execution, gpus: Sequence[object]) -> Execution:
     """What a person has asked for, on this machine, with the GPUs that Ray has given a task."""
     device, precision = chosen.asked
     return execution(device or ("cuda" if gpus else "cpu"), precision, chosen.compiled)
+
+
+def speeds_here(studies: Sequence[Study], chosen: Execution, threads: int) -> tuple[str, dict[str, float]]:
+    """What a worker trains on, and how many images a second of each study's network."""
+    import ray
+
+    torch.set_num_threads(threads)
+    execution = here(chosen, ray.get_gpu_ids())
+    return execution.device_name, speeds(studies, execution)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from transferlib.data import Dataset, input_folders, lookup
-from transferlib.doctor import images_per_second
 from transferlib.errors import TransferlibError
 from transferlib.executors import Executor, Serial
 from transferlib.measuring import checks
@@ -20,6 +19,7 @@ from transferlib.names import printable
 from transferlib.nets.pretrained import Pretrained
 from transferlib.paths import keep_apart
 from transferlib.progress import clock
+from transferlib.speed import images_per_second
 from transferlib.study import FamilyPlan, Study
 from transferlib.train import Recipe
 from transferlib.trainer import Note, Trainer
