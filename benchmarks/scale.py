@@ -24,7 +24,7 @@ from transferlib.train import Recipe
 from transferlib.treatments import parse_treatments
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-EPOCHS = 5  # so that two workers train for a minute, beside which their start is small
+EPOCHS = 15  # so that two workers train for some minutes, beside which their start is small
 
 
 def study() -> Study:

@@ -162,6 +162,19 @@ def test_longer_bases_take_the_place_of_the_short_ones_and_their_gain_is_paired(
     assert gain.over == "test images"
 
 
+def test_runs_are_held_against_bases_of_another_recipe(tiny, monkeypatch):
+    own = small_study("base,A1B,A3B")
+    hot = [dataclasses.replace(own.recipe, learning_rate=rate) for rate in (0.03, 0.04)]
+    hot = tuple(dataclasses.replace(own, recipe=recipe, base_recipe=own.recipe) for recipe in hot)
+    enter(monkeypatch, Profile("tiny", "for tests", {"random": (own,), "restart": hot}))
+    opened = open_results("tiny", "random", "restart")
+    assert len(opened.everything) == 2 + 3 * 2  # two bases, which all share
+    pairs = contrast(opened.table, minus("AnB", "base", [3]))
+    base, runs = (opened.table.query(f"treatment == '{name}' and target == 'B'") for name in ("base", "A3B"))
+    assert sorted(pairs["value"]) == pytest.approx(sorted(100 * (runs["top1"] - base["top1"].iloc[0])))
+    assert len(pairs) == 3 and len(contrast(opened.variant("restart").table, minus("AnB", "base", [3]))) == 2
+
+
 def test_without_longer_bases_nothing_is_held_against_them(tiny, monkeypatch):
     enter(monkeypatch, dataclasses.replace(profiles.PROFILES["tiny"], parts={"random": tiny.parts["random"]}))
     assert open_results("tiny").gain_from_doubling() is None

@@ -76,6 +76,23 @@ def test_a_reduced_target_copies_from_the_other_halfs_whole_base_and_from_its_ow
     assert bases == {("A", 6), ("B", 6), ("A", None), ("B", None)}
 
 
+def test_bases_may_be_trained_by_a_recipe_of_their_own():
+    hot, own = Recipe(epochs=5, learning_rate=0.2), Recipe(epochs=5)
+    plain, apart = cifar("base,A3B,B3B"), dataclasses.replace(cifar("base,A3B,B3B"), recipe=hot, base_recipe=own)
+    same = dataclasses.replace(plain, base_recipe=own)
+    bases = {key for plan in plain.families() if plan.is_base for key in plan.run_keys}
+    assert {key for plan in apart.families() if plan.is_base for key in plan.run_keys} == bases
+    assert same.run_keys == plain.run_keys and not (apart.run_keys - bases) & plain.run_keys
+    plan = apart.families()[-1]
+    config = plan.config(plan.treatments[0])
+    assert config["recipe"]["learning_rate"] == 0.2 and config["source_key"] in bases
+
+
+def test_a_recipe_of_bases_must_fit_the_images_too():
+    with pytest.raises(TransferlibError, match="below the images' 32 px, got 32"):
+        cifar("base,A3B", base_recipe=Recipe(epochs=1, crop_padding=32))
+
+
 def test_bases_draw_from_another_stream_than_the_transfer_runs_which_share_theirs():
     found = cifar("base,BnB,AnB,AnB+,RnB", ("B",)).families()
     plans = {str(p.family): p.stream for p in found if p.target == "B"}

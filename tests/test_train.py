@@ -317,6 +317,12 @@ def test_the_rate_is_divided_by_ten_in_steps():
         assert recipe.rate(epoch) == pytest.approx(expected)
 
 
+def test_a_training_that_is_broken_off_is_the_beginning_of_the_whole_one(spec):
+    whole = run(family_of("A2B", spec, recipe=dataclasses.replace(RECIPE, epochs=3)))
+    begun = run(family_of("A2B", spec, recipe=dataclasses.replace(RECIPE, epochs=3, until=2)))
+    assert begun.members[0].curve == whole.members[0].curve[:2] and len(whole.members[0].curve) == 3
+
+
 @pytest.mark.parametrize(
     "wrong, message",
     [
@@ -324,6 +330,8 @@ def test_the_rate_is_divided_by_ten_in_steps():
         ({"batch_size": 0}, "1 image a batch"),
         ({"dropout": 1.0}, "below 1, got 1.0"),
         ({"dropout": -0.1}, "got -0.1"),
+        ({"until": 2}, "until among the 1 epochs, got 2"),
+        ({"until": 0}, "until among the 1 epochs, got 0"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(wrong, message):

@@ -44,4 +44,4 @@ def images_of(study: Study) -> int:
     images = half.images
     if study.images_per_class is not None:
         images = min(images, study.images_per_class * half.classes)
-    return images * study.recipe.epochs
+    return images * study.recipe.length

@@ -78,8 +78,13 @@ class Profile:
 
 
 def with_epochs(study: Study, epochs: int) -> Study:
-    """The same study with another length of training."""
-    return dataclasses.replace(study, recipe=dataclasses.replace(study.recipe, epochs=epochs))
+    """The same study with another length of training, of its bases too."""
+    recipes = [recipe and _lasting(recipe, epochs) for recipe in (study.recipe, study.base_recipe)]
+    return dataclasses.replace(study, recipe=recipes[0], base_recipe=recipes[1])
+
+
+def _lasting(recipe: Recipe, epochs: int) -> Recipe:
+    return dataclasses.replace(recipe, epochs=epochs, until=recipe.until and min(recipe.until, epochs))
 
 
 def variant(study: Study, treatments: str, **changes: object) -> Study:
@@ -157,6 +162,8 @@ def _published() -> Profile:
         "doubled": (with_epochs(one, 2 * main.recipe.epochs),),
         "batch-norm": (variant(one, "base,BnB,AnB", network="alexnet32-small-bn"),),
         **_of_today(one),
+        **_of_the_dip(one),
+        "longer": _longer(one, 96),
     }
     return Profile("published", "the study of the book, on Tiny ImageNet", parts, wants_gpu=True)
 
@@ -174,6 +181,44 @@ def _of_today(one: Study) -> dict[str, tuple[Study, ...]]:
         ),
         "transformer": (variant(both, "base,BnB,AnB", network="vit32-small", recipe=attending),),
     }
+
+
+def _of_the_dip(one: Study) -> dict[str, tuple[Study, ...]]:
+    """Why the paper's middle broke: fresh layers that start at a high rate on finished ones."""
+    hot = dataclasses.replace(one.recipe, nesterov=False)  # plain momentum, as in 2014
+    hot = {rate: dataclasses.replace(hot, learning_rate=rate) for rate in (0.05, 0.1, 0.15, 0.2)}
+    frozen = variant(one, "base,BnB,AnB", base_recipe=one.recipe)
+    restart = [dataclasses.replace(frozen, recipe=recipe) for recipe in hot.values()]
+    early = [dataclasses.replace(one.recipe, until=epochs) for epochs in (6, 12, 18)]
+    unfinished = [
+        variant(frozen, "base,BnB", recipe=hot[rate], base_recipe=base, targets=("B",))
+        for rate in (0.2, 0.05)
+        for base in early
+    ]
+    warm = dataclasses.replace(hot[0.2], warmup_epochs=8.0)
+    steps = [_in_steps(variant(one, "base,BnB,AnB"), 96)]
+    steps.append(_in_steps(variant(one, "base,BnB,AnB", images_per_class=100), 120))
+    return {
+        "restart": (*restart, dataclasses.replace(restart[-1], seeds=(1,))),
+        "unfinished": tuple(unfinished),
+        "warm-up": (variant(frozen, "base,BnB", recipe=warm, targets=("B",)),),
+        "steps": tuple(steps),
+    }
+
+
+def _in_steps(study: Study, epochs: int) -> Study:
+    """The study with the paper's form of schedule: plain momentum, the rate divided by ten at the same shares."""
+    recipe = dataclasses.replace(
+        study.recipe, epochs=epochs, learning_rate=0.1, nesterov=False, schedule="step", step_epochs=epochs * 2 / 9
+    )
+    return dataclasses.replace(study, recipe=recipe)
+
+
+def _longer(one: Study, epochs: int) -> tuple[Study, ...]:
+    """Every effect in the longest training that was paid for, and bases twice as long again."""
+    long = with_epochs(one, epochs)
+    tuned = variant(long, "base,BnB+,AnB+", targets=("B",))
+    return variant(long, "base,BnB,AnB"), tuned, with_epochs(variant(one, "base"), 2 * epochs)
 
 
 def _paper() -> Profile:

@@ -255,7 +255,7 @@ def as_row(record: Record) -> dict[str, object]:
         "n": treatment.n,
         "fine_tuned": treatment.fine_tuned,
         "seed": config["seed"],
-        "epochs": config["recipe"]["epochs"],
+        "epochs": config["recipe"].get("until", config["recipe"]["epochs"]),
         "images_per_class": config["data"]["images_per_class"],
         "recipe": config_key(config["recipe"])[:8],
         "top1": record["top1"],

@@ -53,9 +53,10 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per run, as ``Store.table``, with ``correct``: which test images it gets right, bool (M,)."""
-        rows = self.everything
-        rows = rows[rows["key"].isin(_keys(self.studies))].reset_index(drop=True)
-        return with_correct(rows, self.records)
+        everything = self.everything
+        rows = [_entered(study, everything) for study in self.studies] or [everything[:0]]
+        rows = pd.concat(rows).drop_duplicates(["key", "recipe"]).sort_index(kind="stable")
+        return with_correct(rows.reset_index(drop=True), self.records)
 
     @property
     def everything(self) -> pd.DataFrame:
@@ -186,6 +187,14 @@ class Results:
     def made_on(self) -> str:
         """The devices that the runs were trained on."""
         return ", ".join(sorted(self.table["device"].unique()))
+
+
+def _entered(study: Study, everything: pd.DataFrame) -> pd.DataFrame:
+    """A study's rows; bases that have a recipe of their own are entered under that of the runs that copy from them."""
+    rows = everything[everything["key"].isin(study.run_keys)]
+    if study.base_recipe is None or rows.empty:
+        return rows
+    return rows.assign(recipe=config_key(study.recipe.recorded())[:8])
 
 
 def _keys(studies: tuple[Study, ...]) -> set[str]:

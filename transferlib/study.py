@@ -38,6 +38,8 @@ class Study:
             that somebody else trained: then nothing is cut, and this study's own split is ``whole:B``.
         head_first: whether fine-tuning goes on from the frozen run of the same depth, so that copied layers never meet
             fresh ones (linear probing, then fine-tuning: Kumar et al., 2022); else the upper layers start anew.
+        base_recipe: how the bases are trained, where not by ``recipe``: what is copied is finished, and what is fresh
+            may start at another rate.
         snapshot: of the data set, where the study has been ``opened``; it is no part of what the study is.
     """
 
@@ -52,6 +54,7 @@ class Study:
     images_per_class: int | None = None
     source: Study | Pretrained | None = None
     head_first: bool = False
+    base_recipe: Recipe | None = None
     snapshot: Snapshot | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -60,10 +63,11 @@ class Study:
             object.__setattr__(self, "snapshot", None)
         if not set(self.targets) <= {"A", "B"} or not self.targets:
             raise TransferlibError(f"expected targets among A and B, got {', '.join(self.targets) or 'none'}")
-        if self.recipe.crop_padding >= self.resolution:  # a picture is mirrored once
-            raise TransferlibError(
-                f"expected crop_padding below the images' {self.resolution} px, got {self.recipe.crop_padding}"
-            )
+        for recipe in filter(None, (self.recipe, self.base_recipe)):
+            if recipe.crop_padding >= self.resolution:  # a picture is mirrored once
+                raise TransferlibError(
+                    f"expected crop_padding below the images' {self.resolution} px, got {recipe.crop_padding}"
+                )
         if network(self.network).resolution > self.resolution:
             raise TransferlibError(
                 f"{self.network} needs images of {network(self.network).resolution} px, got {self.resolution}"
@@ -81,6 +85,11 @@ class Study:
         wanted = (source.spec.pictures.interpolation,) if isinstance(source, Pretrained) else ()
         taken = self.snapshot or snapshot(self.dataset, self.resolution, *wanted)
         return dataclasses.replace(self, source=source, snapshot=taken)
+
+    @property
+    def of_bases(self) -> Study:
+        """The study by which the bases are trained: this one, but for their own recipe."""
+        return dataclasses.replace(self, recipe=self.base_recipe or self.recipe, base_recipe=None)
 
     @property
     def identity(self) -> Snapshot:
@@ -123,7 +132,7 @@ class Study:
     def _of_target(self, split: str, seed: int, target: str) -> Iterator[FamilyPlan]:
         for family in dict.fromkeys(treatment.family for treatment in self.treatments):
             members = tuple(treatment for treatment in self.treatments if treatment.family == family)
-            plan = FamilyPlan(self, split, seed, target, family, members)
+            plan = FamilyPlan(self.of_bases if family.is_base else self, split, seed, target, family, members)
             if plan.source_base:
                 yield plan.source_base
             yield plan
@@ -173,9 +182,9 @@ class FamilyPlan:
         """The base that the copied layers come from; the other half's is trained on all of its images."""
         if self.source not in ("A", "B"):
             return None
-        study, split = self.study, self.split
+        study, split = self.study.of_bases, self.split
         if self.source != self.target and isinstance(study.source, Study):
-            study, split = study.source, f"whole:{self.source}"
+            study, split = study.source.of_bases, f"whole:{self.source}"
         elif self.source != self.target:
             study = dataclasses.replace(study, images_per_class=None)
         return FamilyPlan.base(study, split, self.seed, self.source)

@@ -25,7 +25,10 @@ from transferlib.streams import generator, stream_seed
 from transferlib.treatments import Treatment
 
 StreamName = tuple[object, ...]
-LATER = {"copied_rate": 1.0}  # fields of a recipe that came after the first runs, and what these were trained with
+LATER = {
+    "copied_rate": 1.0,
+    "until": None,
+}  # fields of a recipe that came after the first runs, and what these were trained with
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Recipe:
     Rates are per step, lengths in epochs, ``crop_padding`` in pixels on each side, mirrored at the edge.
     Weight decay acts on the weights of convolutions and fully connected layers: not on biases, norms, gains, positions.
     ``copied_rate`` is what the rate is multiplied by in copied layers that are fine-tuned; below 1 it is what
-    practitioners do (the paper's is 1).
+    practitioners do (the paper's is 1). ``until`` ends the training after so many epochs, its schedule unfinished.
     """
 
     epochs: int
@@ -51,6 +54,7 @@ class Recipe:
     dropout: float = 0.25
     crop_padding: int = 4
     copied_rate: float = 1.0
+    until: int | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -63,10 +67,17 @@ class Recipe:
             raise TransferlibError(f"expected dropout in 0..1, below 1, got {self.dropout}")
         if not 0 < self.copied_rate <= 1:
             raise TransferlibError(f"expected copied_rate above 0, at most 1, got {self.copied_rate}")
+        if self.until is not None and not 1 <= self.until <= self.epochs:
+            raise TransferlibError(f"expected until among the {self.epochs} epochs, got {self.until}")
+
+    @property
+    def length(self) -> int:
+        """The epochs that are trained: all of the schedule's, or those ``until`` it is broken off."""
+        return self.epochs if self.until is None else self.until
 
     def recorded(self) -> dict[str, object]:
         """What stands of it in a run's configuration: all of it, but for later fields that change nothing."""
-        return {name: value for name, value in as_recorded(self).items() if LATER.get(name) != value}
+        return {name: value for name, value in as_recorded(self).items() if name not in LATER or LATER[name] != value}
 
     def rate(self, epoch: float) -> float:
         """The learning rate at a moment of training, in epochs since the start."""
@@ -311,7 +322,7 @@ class Family:
     @property
     def total_steps(self) -> int:
         """Steps from start to end."""
-        return self.steps_per_epoch * self.recipe.epochs
+        return self.steps_per_epoch * self.recipe.length
 
     @property
     def active(self) -> list[Member]:
