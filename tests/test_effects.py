@@ -11,6 +11,7 @@ from transferlib.effects import (
     CLAIMS,
     HOLDS,
     NOT_HERE,
+    UNDECIDED,
     UNKNOWN,
     WEAKER,
     Effect,
@@ -21,6 +22,7 @@ from transferlib.effects import (
     judge_effect,
     judge_loss,
     judge_same,
+    last_change,
 )
 from transferlib.stats import Estimate
 
@@ -177,7 +179,7 @@ def as_in_the_paper(kind, n):
 
 def test_runs_made_as_the_paper_claims_hold_and_the_opposite_does_not(tmp_path):
     found = verdicts(made(tmp_path / "as", as_in_the_paper))
-    numbers = ("1a", "1b", "1c", "2", "3", "4a", "4b", "5")
+    numbers = ("1a", "1b", "1c", "1d", "1e", "1f", "2", "3", "4a", "4b", "4c", "5")
     assert {number: found[number] for number in numbers} == dict.fromkeys(numbers, HOLDS)
     found = verdicts(made(tmp_path / "against", lambda kind, n: -3 * (n < 4) - 2.5 * kind.endswith("+")))
     numbers = ("1a", "1b", "1c", "2", "3", "4a", "5")
@@ -187,7 +189,7 @@ def test_runs_made_as_the_paper_claims_hold_and_the_opposite_does_not(tmp_path):
 def test_claims_without_runs_cannot_be_told(tmp_path):
     table = made(tmp_path, as_in_the_paper, kinds=("BnB", "AnB"))
     found = {effect.claim.number: effect for effect in effects(table, lambda _: a_curve(0.2, 0.4))}
-    for number in ("4a", "4b", "5", "6", "7", "8a", "8b"):
+    for number in ("4a", "4b", "4c", "5", "6", "7", "8a", "8b"):
         assert (found[number].ours, found[number].verdict) == (None, UNKNOWN)
         assert found[number].ours_text == "not run"
 
@@ -223,6 +225,45 @@ def test_the_table_has_a_row_for_each_claim_and_names_what_the_interval_is_over(
     assert table.loc["6", "ours [95 %]"] == "not run"
     assert table.loc["2", f"{paper.CITATION}, logs"].startswith("-2.4 [")
     assert set(table["verdict"]) <= {HOLDS, WEAKER, NOT_HERE, UNKNOWN}
+
+
+def test_a_number_stands_beside_its_share_of_the_base_and_its_loss(tmp_path):
+    records = [
+        invented(name, top1 + 0.01 * i, split, target, loss=loss + 0.1 * i)
+        for i, split in enumerate(SPLITS)
+        for target in "AB"
+        for name, top1, loss in (("base", 0.4, 2.0), ("A3B", 0.3, 2.5))
+    ]
+    found = {e.claim.number: e for e in effects(store_of(tmp_path, *records).table(), lambda _: a_curve(0.2))}
+    theirs, ours = found["1c"].others["share"]
+    assert theirs.mean == pytest.approx(-1.0, abs=0.05)  # of 62.5 %
+    assert ours.mean == pytest.approx(-100 * sum(0.1 / (0.4 + 0.01 * i) for i in range(4)) / 4)
+    assert found["1c"].others["loss"][1].mean == pytest.approx(0.5)
+    assert effects_table([*found.values()]).iloc[2, -1].endswith("; +0.50 [+0.50, +0.50]")
+    assert found["8a"].others == {"share": (None, None), "loss": (None, None)}
+
+
+def by_length(tmp_path, *lost):
+    """Eight pairs trained 5, 10, 20 epochs, whose A3B loses so many points of the base."""
+    tables = {}
+    for k, points in enumerate(lost):
+        epochs = 5 * 2**k
+        pairs = [("base", 0.4), ("A3B", round(0.4 - points / 100, 4))]
+        records = [invented(n, top1, s, t, epochs=epochs) for s in SPLITS for t in "AB" for n, top1 in pairs]
+        tables[epochs] = store_of(tmp_path / str(epochs), *records).table()
+    return tables
+
+
+@pytest.mark.parametrize(("lost", "moves"), [((8.0, 4.0, 4.0), False), ((4.0, 4.0, 8.0), True), ((4.0,), None)])
+def test_a_number_that_the_last_doubling_still_moved_is_undecided(tmp_path, lost, moves):
+    (claim,) = [claim for claim in CLAIMS if claim.number == "1c"]
+    lengths = by_length(tmp_path, *lost)
+    change = last_change(claim, lengths)
+    assert (change and change.excludes_zero) is moves
+    main = made(tmp_path / "main", as_in_the_paper)
+    found = {e.claim.number: e for e in effects(main, lambda _: a_curve(0.2, 0.4), lengths)}
+    assert found["1c"].verdict == (UNDECIDED if moves else HOLDS)
+    assert found["1a"].moves is None and found["1a"].verdict == HOLDS
 
 
 def test_an_effect_without_runs_is_unknown():

@@ -5,7 +5,7 @@ import pytest
 
 from transferlib import paper
 from transferlib.records import COLUMNS
-from transferlib.stats import family_names, with_differences
+from transferlib.stats import curves, family_names, with_differences
 from transferlib.treatments import Treatment
 
 # read off the logs once, by hand, by n = 1..7
@@ -20,6 +20,10 @@ LOST = {
 }
 DISTANT = [0.3, -0.9, -3.2, -7.3, -13.0, -16.6, -25.0]
 RANDOM_FILTERS = [0.492, 0.403, 0.001, 0.019, 0.050, 0.015, 0.015]
+EXCESS = {  # training loss minus base
+    "BnB": [-0.02, -0.02, 0.03, 0.22, 0.62, 0.05, 0.0],
+    "AnB": [-0.02, -0.01, 0.06, 0.29, 0.75, 0.87, 1.55],
+}
 RUNS = {"base": [8], "BnB": [4] * 7, "AnB": [8] * 7}
 
 
@@ -86,7 +90,7 @@ def test_the_pairing_narrows_the_spread(random):
 def test_every_network_has_a_curve_that_its_row_was_read_from(table):
     for row in table.itertuples():
         curve = paper.curve(row.key)
-        assert list(curve.columns) == ["epoch", "top1"]
+        assert list(curve.columns) == ["epoch", "learning_rate", "train_loss", "loss", "top1"]
         assert curve["epoch"].is_monotonic_increasing
         assert curve["top1"].iloc[-1] == pytest.approx(row.final_top1, abs=2e-5)
         # the curves that ship are thinned: the best ten of the whole log lie between
@@ -98,3 +102,19 @@ def test_the_whole_training_is_178_epochs_of_a_half():
     assert paper.curve("half0A")["epoch"].iloc[-1] == pytest.approx(450_000 * 256 / 645_000, abs=1)
     with pytest.raises(KeyError, match="half9A"):
         paper.curve("half9A")
+
+
+def test_the_dip_stands_in_the_training_loss(random):
+    assert random.loc[random["family"] == "base", "train_loss"].mean() == pytest.approx(0.439, abs=0.001)
+    for family, excess in EXCESS.items():
+        found = curves(random, family, outcome="train_loss")["mean"].tolist()
+        assert found == pytest.approx(excess, abs=0.0085)
+    fresh = random.loc[random["treatment"] == "B5B", "train_loss"].mean()
+    assert fresh == pytest.approx(1.06, abs=0.005)  # at .44 there is a solution: the base's own layers
+
+
+def test_the_cut_network_stalls_at_the_high_rate_and_jumps_when_it_falls():
+    stalled = paper.curve("transfer1A1A_1_5")
+    hot = stalled[stalled["learning_rate"] == 0.01]
+    assert hot["top1"].max() < 0.4 and stalled["top1"].iloc[-1] > 0.55
+    assert hot["train_loss"].min() > 3.4

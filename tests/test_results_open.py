@@ -175,6 +175,14 @@ def test_runs_are_held_against_bases_of_another_recipe(tiny, monkeypatch):
     assert len(pairs) == 3 and len(contrast(opened.variant("restart").table, minus("AnB", "base", [3]))) == 2
 
 
+def test_the_main_studys_first_split_is_told_by_the_length_of_its_trainings(tiny):
+    lengths = open_results("tiny").lengths
+    assert {epochs: sorted(rows["treatment"]) for epochs, rows in lengths.items()} == {
+        2: ["A1B", "A3B", "base", "base"],
+        3: ["base"],
+    }
+
+
 def test_without_longer_bases_nothing_is_held_against_them(tiny, monkeypatch):
     enter(monkeypatch, dataclasses.replace(profiles.PROFILES["tiny"], parts={"random": tiny.parts["random"]}))
     assert open_results("tiny").gain_from_doubling() is None

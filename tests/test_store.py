@@ -98,7 +98,7 @@ def key_of(**changes: object) -> str:
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Recipe)])
 def test_every_field_of_the_recipe_changes_the_key(field):
     value = getattr(STUDY.recipe, field)
-    changed = {"schedule": "step", "nesterov": False, "epochs": 6, "batch_size": 64, "crop_padding": 0}
+    changed = {"schedule": "step", "nesterov": False, "epochs": 6, "batch_size": 64, "crop_padding": 0, "until": 2}
     other = changed[field] if field in changed else value / 2
     assert other != value
     assert key_of(recipe=dataclasses.replace(STUDY.recipe, **{field: other})) != A3B_KEY
@@ -128,7 +128,7 @@ def test_every_field_of_the_study_changes_the_key(change):
 
 def test_a_study_has_no_field_that_the_keys_ignore():
     fields = {f.name for f in dataclasses.fields(Study) if f.compare}
-    plural = {"splits", "targets", "treatments", "seeds", "recipe"}
+    plural = {"splits", "targets", "treatments", "seeds", "recipe", "base_recipe"}
     assert fields == {"dataset", "resolution", "network", "images_per_class", "source", "head_first"} | plural
     assert set(CAFFENET) == {f.name for f in dataclasses.fields(AlexNetSpec)}
     assert set(CAFFENET["convs"][0]) == {f.name for f in dataclasses.fields(Conv)}
@@ -440,7 +440,8 @@ def test_a_lock_keeps_others_out_names_its_holder_and_is_freed_when_that_is_kill
 
 SPECIFIED = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
-    *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "status", "seconds", "device"),
+    *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "train_loss", "loss"),
+    *("status", "seconds", "device"),
 ]
 
 

@@ -103,7 +103,7 @@ def results_text(results: Results) -> str:
             f"{results.made_on}. Bases reach {_bases(results)}. On `random:0`, {doubled}.",
             markdown(by_depth(results)),
             INTERVALS,
-            markdown(effects_table(effects(table, results.curve))),
+            markdown(effects_table(effects(table, results.curve, results.lengths))),
             _controls(results) + _twice(results),
         ]
     )

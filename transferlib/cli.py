@@ -174,7 +174,7 @@ def _results(args: argparse.Namespace) -> None:
     if table.empty:
         print(f"no finished runs in {printable(str(args.store))}")
     elif not (csv or parquet):
-        shown = table.drop(columns=["best_top1", "images_per_class", "recipe", "device"])
+        shown = table.drop(columns=["best_top1", "train_loss", "loss", "images_per_class", "recipe", "device"])
         print(shown.to_string(index=False, na_rep="-", float_format=lambda x: f"{x:.4g}"))
 
 

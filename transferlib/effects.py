@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pandas as pd
@@ -17,16 +17,22 @@ from transferlib.stats import (
     Estimate,
     Weights,
     contrast,
+    difference,
     equivalent,
     estimate,
     family_names,
     minus,
     plus,
+    signed,
     slope,
+    with_shares,
 )
+from transferlib.treatments import DEPTHS
 
 MARGIN = 1.0  # points: a smaller loss is no loss
 HOLDS, WEAKER, NOT_HERE, UNKNOWN = "holds", "holds weaker", "does not hold here", "cannot be told"
+UNDECIDED = "undecided: bases unfinished"
+NONE = pd.DataFrame(columns=[*PLACE, "value", "scores"])  # no pair
 CurveOf = Callable[[str], pd.DataFrame]
 
 
@@ -38,7 +44,8 @@ class Claim:
         number: in the table.
         words: the claim.
         measure: what the number is, and its unit.
-        estimate: the number from a table of runs and their learning curves.
+        weights: the contrast on random halves that the number is, if it is one.
+        of: the number from a table of runs, their learning curves and an outcome, where it takes more than that.
         kind: whether the claim is that there is an ``effect`` of the paper's sign, no ``loss``, or the ``same``.
         margin: what is too small to matter, in the measure's unit.
     """
@@ -46,18 +53,38 @@ class Claim:
     number: str
     words: str
     measure: str
-    estimate: Callable[[pd.DataFrame, CurveOf], Estimate]
+    weights: Weights | None = None
+    of: Callable[[pd.DataFrame, CurveOf, str], Estimate] | None = None
     kind: Literal["effect", "loss", "same"] = "effect"
     margin: float = MARGIN
+
+    def estimate(self, table: pd.DataFrame, curve_of: CurveOf, outcome: str = "top1") -> Estimate:
+        """The number, of an outcome among ``stats.OUTCOMES``.
+
+        Raises:
+            TransferlibError: where no pair has the runs, or it is no number of this outcome.
+        """
+        return self.of(table, curve_of, outcome) if self.of else estimate(self.contrast(table, outcome))
+
+    def contrast(self, table: pd.DataFrame, outcome: str = "top1") -> pd.DataFrame:
+        """The contrast that the number is, pair by pair; none where it is no contrast."""
+        return contrast(of_kind(table, RANDOM), self.weights, outcome) if self.weights else NONE
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A claim with the paper's figure and ours; ``ours`` is None where runs are missing."""
+    """A claim with the paper's figure and ours; ``ours`` is None where runs are missing.
+
+    Attributes:
+        others: the same in other outcomes, the paper's and ours.
+        moves: what the last doubling of the training changed, in the pairs that were trained so long.
+    """
 
     claim: Claim
     paper: Estimate
     ours: Estimate | None
+    others: Mapping[str, tuple[Estimate | None, Estimate | None]] = field(default_factory=dict)
+    moves: Estimate | None = None
 
     @property
     def ours_text(self) -> str:
@@ -66,9 +93,14 @@ class Effect:
 
     @property
     def verdict(self) -> str:
-        """What our runs say of the claim: the word of ``judge_loss``, ``judge_same`` or ``judge_effect``."""
+        """What our runs say of the claim: the word of ``judge_loss``, ``judge_same`` or ``judge_effect``.
+
+        Undecided where the last doubling of the training still moved the number: that is not about finished networks.
+        """
         if self.ours is None:
             return UNKNOWN
+        if self.moves and self.moves.excludes_zero:
+            return UNDECIDED
         if self.claim.kind == "effect":
             return judge_effect(self.ours, self.paper.mean, self.claim.margin)
         return {"loss": judge_loss, "same": judge_same}[self.claim.kind](self.ours, self.claim.margin)
@@ -110,18 +142,15 @@ def judge_effect(ours: Estimate, papers: float, margin: float = MARGIN) -> str:
     return NOT_HERE if high < 0 else UNKNOWN
 
 
-def _of_random(weights: Weights) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
-    return lambda table, _: estimate(contrast(of_kind(table, RANDOM), weights))
-
-
-def _distance_slope(table: pd.DataFrame, _: CurveOf) -> Estimate:
+def _distance_slope(table: pd.DataFrame, _: CurveOf, outcome: str) -> Estimate:
     weights = slope("AnB", "base")
-    return estimate(contrast(of_kind(table, DISSIMILAR), weights)) - estimate(contrast(of_kind(table, RANDOM), weights))
+    distant, near = (estimate(contrast(of_kind(table, kind), weights, outcome)) for kind in (DISSIMILAR, RANDOM))
+    return distant - near
 
 
-def _distant_over_random(table: pd.DataFrame, _: CurveOf) -> Estimate:
-    distant = contrast(of_kind(table, DISSIMILAR), minus("AnB", "base"))
-    return estimate(distant) - estimate(contrast(table, minus("RnB", "base")))
+def _distant_over_random(table: pd.DataFrame, _: CurveOf, outcome: str) -> Estimate:
+    distant = contrast(of_kind(table, DISSIMILAR), minus("AnB", "base"), outcome)
+    return estimate(distant) - estimate(contrast(table, minus("RnB", "base"), outcome))
 
 
 def epochs_to(curve: pd.DataFrame, level: float) -> float | None:
@@ -139,8 +168,13 @@ def epochs_to(curve: pd.DataFrame, level: float) -> float | None:
     return None
 
 
-def _saved(share: float) -> Callable[[pd.DataFrame, CurveOf], Estimate]:
-    return lambda table, curve_of: estimate(epochs_saved(of_kind(table, RANDOM), curve_of, share))
+def _saved(share: float) -> Callable[[pd.DataFrame, CurveOf, str], Estimate]:
+    def saved(table: pd.DataFrame, curve_of: CurveOf, outcome: str) -> Estimate:
+        if outcome != "top1":
+            raise TransferlibError("epochs are counted to an accuracy")
+        return estimate(epochs_saved(of_kind(table, RANDOM), curve_of, share))
+
+    return saved
 
 
 def epochs_saved(table: pd.DataFrame, curve_of: CurveOf, share: float, family: str = "AnB+") -> pd.DataFrame:
@@ -166,63 +200,116 @@ def _epochs_needed(curve: pd.DataFrame, level: float) -> float:
     return epochs_to(curve, level) or curve["epoch"].iloc[-1]
 
 
-def _over_selffer(table: pd.DataFrame, _: CurveOf) -> Estimate:
+def _over_selffer(depths: Sequence[int]) -> Callable[[pd.DataFrame, CurveOf, str], Estimate]:
     """AnB+ minus BnB+ of the same target; where no target has both (the paper's logs), each against its own base."""
-    paired = contrast(of_kind(table, RANDOM), minus("AnB+", "BnB+"))
-    if len(paired):
-        return estimate(paired)
-    first, second = (estimate(contrast(of_kind(table, RANDOM), minus(name, "base"))) for name in ("AnB+", "BnB+"))
-    return first - second
+
+    def over(table: pd.DataFrame, _: CurveOf, outcome: str) -> Estimate:
+        table = of_kind(table, RANDOM)
+        paired = contrast(table, minus("AnB+", "BnB+", depths), outcome)
+        if len(paired):
+            return estimate(paired)
+        weights = [minus(name, "base", depths) for name in ("AnB+", "BnB+")]
+        first, second = (estimate(contrast(table, w, outcome)) for w in weights)
+        return first - second
+
+    return over
 
 
 DIP = plus(minus("BnB", "base", [4, 5]), minus("BnB", "base", [1, 2, 3, 6, 7]), -1.0)
 _LAYER = MARGIN / 6  # of a slope: the margin over the six steps from n = 1 to 7
+_DEEP = (5, 6, 7)
+
+
+def _without_loss(number: str, n: int, against: str, words: str) -> Claim:
+    control = {"base": "base", "BnB": f"B{n}B"}[against]
+    return Claim(number, words, f"A{n}B − {control}", minus("AnB", against, [n]), kind="loss")
+
+
 CLAIMS: tuple[Claim, ...] = (
-    Claim("1a", "layer 1 transfers without loss", "A1B − base", _of_random(minus("AnB", "base", [1])), "loss"),
-    Claim("1b", "layers 1–2 transfer without loss", "A2B − base", _of_random(minus("AnB", "base", [2])), "loss"),
-    Claim("1c", "layers 1–3 transfer without loss", "A3B − base", _of_random(minus("AnB", "base", [3])), "loss"),
-    Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", _of_random(DIP)),
-    Claim("3", "specificity grows with n", "slope of BnB − AnB over n", _of_random(slope("BnB", "AnB")), margin=_LAYER),
+    _without_loss("1a", 1, "base", "layer 1 transfers without loss"),
+    _without_loss("1b", 2, "base", "layers 1–2 transfer without loss"),
+    _without_loss("1c", 3, "base", "layers 1–3 transfer without loss"),
+    _without_loss("1d", 1, "BnB", "layer 1 is as good as one's own"),
+    _without_loss("1e", 2, "BnB", "layers 1–2 are as good as one's own"),
+    _without_loss("1f", 3, "BnB", "layers 1–3 are as good as one's own"),
+    Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", DIP),
+    Claim("3", "specificity grows with n", "slope of BnB − AnB over n", slope("BnB", "AnB"), margin=_LAYER),
+    Claim("4a", "fine-tuned transfer beats one schedule", "AnB+ − base, mean", minus("AnB+", "base")),
     Claim(
-        "4a",
-        "fine-tuned transfer beats one schedule",
-        "AnB+ − base, mean",
-        _of_random(minus("AnB+", "base")),
+        "4b",
+        "and beats its own layers fine-tuned",
+        "AnB+ − BnB+, mean",
+        minus("AnB+", "BnB+"),
+        _over_selffer(DEPTHS),
     ),
-    Claim("4b", "and beats its own layers fine-tuned", "AnB+ − BnB+, mean", _over_selffer),
-    Claim("5", "BnB+ does not differ from base", "BnB+ − base, mean", _of_random(minus("BnB+", "base")), "same"),
+    Claim(
+        "4c",
+        "and does so where much is copied",
+        "AnB+ − BnB+, n = 5 to 7",
+        minus("AnB+", "BnB+", _DEEP),
+        _over_selffer(_DEEP),
+    ),
+    Claim("5", "BnB+ does not differ from base", "BnB+ − base, mean", minus("BnB+", "base"), kind="same"),
     Claim(
         "6",
         "distance costs more, the deeper the cut",
         "slope of AnB − base, − random",
-        _distance_slope,
+        of=_distance_slope,
         margin=_LAYER,
     ),
-    Claim("7", "even distant features beat random ones", "AnB, distant − RnB", _distant_over_random),
-    Claim("8a", "transfer learns faster, to 90 %", "epochs saved by AnB+, in %", _saved(0.9)),
-    Claim("8b", "and to the base's final accuracy", "epochs saved by AnB+, in %", _saved(1.0)),
+    Claim("7", "even distant features beat random ones", "AnB, distant − RnB", of=_distant_over_random),
+    Claim("8a", "transfer learns faster, to 90 %", "epochs saved by AnB+, in %", of=_saved(0.9)),
+    Claim("8b", "and to the base's final accuracy", "epochs saved by AnB+, in %", of=_saved(1.0)),
 )
+OTHERS = ("share", "loss")  # outcomes beside accuracy
 
 
-def effects(table: pd.DataFrame, curve_of: CurveOf) -> list[Effect]:
+def effects(table: pd.DataFrame, curve_of: CurveOf, lengths: Mapping[int, pd.DataFrame] | None = None) -> list[Effect]:
     """Judge every claim by a table of runs.
 
     Args:
         table: rows of ``Results.table``: random and dissimilar splits and random filters of one recipe.
         curve_of: gives a run's learning curve by its key, as ``Results.curve``.
+        lengths: some of the pairs trained longer and longer, by epochs, as ``Results.lengths``.
     """
-    return [Effect(claim, claim.estimate(paper.table(), paper.curve), _try(claim, table, curve_of)) for claim in CLAIMS]
+    ours, theirs = with_shares(table), with_shares(paper.table())
+    return [_effect(claim, (theirs, paper.curve), (ours, curve_of), lengths or {}) for claim in CLAIMS]
 
 
-def _try(claim: Claim, table: pd.DataFrame, curve_of: CurveOf) -> Estimate | None:
+def _effect(
+    claim: Claim,
+    theirs: tuple[pd.DataFrame, CurveOf],
+    ours: tuple[pd.DataFrame, CurveOf],
+    lengths: Mapping[int, pd.DataFrame],
+) -> Effect:
+    others = {outcome: (_try(claim, *theirs, outcome), _try(claim, *ours, outcome)) for outcome in OTHERS}
+    return Effect(claim, claim.estimate(*theirs), _try(claim, *ours), others, last_change(claim, lengths))
+
+
+def _try(claim: Claim, table: pd.DataFrame, curve_of: CurveOf, outcome: str = "top1") -> Estimate | None:
     try:
-        return claim.estimate(table, curve_of)
+        return claim.estimate(table, curve_of, outcome)
     except TransferlibError:  # no pair has all the runs of this claim yet
         return None
 
 
+def last_change(claim: Claim, lengths: Mapping[int, pd.DataFrame]) -> Estimate | None:
+    """What the last doubling of the training changed of a claim's number, pair by pair; None where it wasn't run.
+
+    Args:
+        claim: a contrast on random halves.
+        lengths: tables of runs of the same pairs, by the epochs that they were trained for.
+    """
+    found = [rows for epochs in sorted(lengths) if len(rows := claim.contrast(lengths[epochs]))]
+    changes = difference(found[-1], found[-2]) if len(found) > 1 else NONE
+    return estimate(changes) if len(changes) else None
+
+
 def effects_table(found: list[Effect]) -> pd.DataFrame:
-    """The effects as text, one row per claim; in points, slopes in points a layer, epochs in %."""
+    """The effects as text, one row per claim; in points, slopes in points a layer, epochs in %.
+
+    Beside them the same as a share of the own base's accuracy, and in validation loss, the paper's and ours.
+    """
     rows = [
         (
             effect.claim.number,
@@ -232,11 +319,21 @@ def effects_table(found: list[Effect]) -> pd.DataFrame:
             effect.ours_text,
             effect.ours.behind if effect.ours else "",
             effect.verdict,
+            _both(effect, "share", 1),
+            _both(effect, "loss", 2),
         )
         for effect in found
     ]
     columns = ["", "claim", "measured by", f"{paper.CITATION}, logs", "ours [95 %]", "interval over", "verdict"]
+    columns += ["in % of the base: the paper, ours", "in validation loss: the paper, ours"]
     return pd.DataFrame(rows, columns=columns).set_index("")
+
+
+def _both(effect: Effect, outcome: str, digits: int) -> str:
+    """The paper's number in an outcome, and ours with its interval; nothing where neither is one."""
+    theirs, ours = effect.others.get(outcome, (None, None))
+    said = [signed(theirs.mean, digits) if theirs else "–", ours.text(digits) if ours else "–"]
+    return "; ".join(said) if theirs or ours else ""
 
 
 def epochs_table(named: dict[str, pd.DataFrame], shares: Sequence[float] = (0.9, 1.0)) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """The 2014 paper's own numbers: J. Yosinski, J. Clune, Y. Bengio, H. Lipson, NIPS 2014, arXiv 1411.1792.
 
-Read out of the training logs that the authors published with the paper: 148 networks, CaffeNet on ImageNet. Here they
-are rows of the same form as ``Store.table``, so that whatever reads or draws our runs does so with theirs.
+Read out of the training logs that the authors published with the paper: 148 networks, CaffeNet on ImageNet, their
+accuracies, and their losses, of which we know no other publication. Here they are rows of the same form as
+``Store.table``, so that whatever reads or draws our runs does so with theirs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from transferlib.treatments import Treatment
 
 CITATION = "Yosinski et al. 2014"
 DATASET, NETWORK = "ImageNet", "CaffeNet"
-EPOCHS = 178  # 450,000 iterations of 256 images, of a half of about 645,000
+ITERATIONS, LAST = 450_000, 440_000  # of 256 images, and where the last two points of the logs begin
+EPOCHS = 178  # of a half of about 645,000 images
 _SPLITS = {"natural-vs-man-made": DISSIMILAR, "random-filters": WHOLE, "reduced-data": WHOLE}
 _HALVES = {"natural": "A", "man-made": "B", "all-1000": "B"}
 
@@ -31,11 +33,15 @@ def _read(name: str) -> pd.DataFrame:
 def table() -> pd.DataFrame:
     """The paper's networks as rows of ``Store.table``; ``top1`` is what the paper plots, ``final_top1`` the last point.
 
-    The paper plots the mean of the ten best validation points, an optimistic choice by up to 0.3 points. Random
-    filters and small data were run on all 1000 classes (split ``whole``, target ``B`` for want of a half);
+    The paper plots the mean of the ten best validation points, an optimistic choice by up to 0.3 points. Losses are in
+    nats: ``loss`` of the validation images at the end, ``train_loss`` the mean of the last two points, dropout on as in
+    ours. Random filters and small data were run on all 1000 classes (split ``whole``, target ``B`` for want of a half);
     the logs have no wall-clock seconds.
     """
     runs = _read("paper_runs.csv")
+    ends = (
+        logs()[logs()["iteration"] >= LAST].groupby("run").agg(train_loss=("train_loss", "mean"), loss=("loss", "last"))
+    )
     rows = pd.DataFrame(
         {
             "key": runs["run"],
@@ -55,6 +61,8 @@ def table() -> pd.DataFrame:
             "recipe": "2014",
             "top1": runs["top1_mean_of_best_10"],
             "best_top1": runs["top1_mean_of_best_10"],
+            "train_loss": runs["run"].map(ends["train_loss"]),
+            "loss": runs["run"].map(ends["loss"]),
             "status": "ok",
             "seconds": float("nan"),
             "device": "K20",
@@ -74,12 +82,18 @@ def _treatment(family: str, n: int) -> str:
 
 @cache
 def logs() -> pd.DataFrame:
-    """The validation curves: run (a ``key`` of ``table``), iteration (256 images each) and top1 (fraction)."""
+    """The logs: one row per network and point.
+
+    Returns:
+        ``run`` (a ``key`` of ``table``), ``iteration`` (256 images each), ``learning_rate`` (in force there),
+        ``train_loss`` (nats, the mean of the batches logged over the last 5,000 iterations at most, dropout on),
+        ``loss`` (nats) and ``top1`` (fraction) of the validation images.
+    """
     return _read("paper_curves.csv")
 
 
 def curve(key: str) -> pd.DataFrame:
-    """One network's validation curve with ``epoch`` (of a half's images) and ``top1``, as ``Results.curve`` gives ours.
+    """One network's curve, as ``Results.curve`` gives ours, with the ``learning_rate``; epochs are of a half's images.
 
     Raises:
         KeyError: for a network that has no log.
@@ -87,4 +101,5 @@ def curve(key: str) -> pd.DataFrame:
     rows = logs()[logs()["run"] == key]
     if rows.empty:
         raise KeyError(key)
-    return rows.assign(epoch=rows["iteration"] * EPOCHS / 450_000)[["epoch", "top1"]].reset_index(drop=True)
+    rows = rows.assign(epoch=rows["iteration"] * EPOCHS / ITERATIONS)
+    return rows[["epoch", "learning_rate", "train_loss", "loss", "top1"]].reset_index(drop=True)

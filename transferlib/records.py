@@ -24,7 +24,19 @@ if TYPE_CHECKING:
 
 COLUMNS = [
     *("key", "dataset", "resolution", "network", "split", "source", "target", "treatment", "kind", "n", "fine_tuned"),
-    *("seed", "epochs", "images_per_class", "recipe", "top1", "best_top1", "status", "seconds", "device"),
+    *(
+        "seed",
+        "epochs",
+        "images_per_class",
+        "recipe",
+        "top1",
+        "best_top1",
+        "train_loss",
+        "loss",
+        "status",
+        "seconds",
+        "device",
+    ),
 ]
 NEEDED = ("config", "top1", "best_top1", "status", "seconds", "device", "curve", "correct", "val_images")
 # what the records hold that were written before there was a digest, all of it and nothing else
@@ -260,6 +272,7 @@ def as_row(record: Record) -> dict[str, object]:
         "recipe": config_key(config["recipe"])[:8],
         "top1": record["top1"],
         "best_top1": record["best_top1"],
+        **{name: record["curve"][-1][name] for name in ("train_loss", "loss")},
         "status": record["status"],
         "seconds": record["seconds"],
         "device": record["device"],

@@ -29,7 +29,7 @@ from transferlib.study import FamilyPlan, Study
 from transferlib.treatments import parse_treatments
 
 PUBLISHED = "published"
-MAIN, DOUBLED = "random", "doubled"  # parts of a profile: its main study, and the one with twice the training
+MAIN, DOUBLED, LONGER = "random", "doubled", "longer"  # parts of a profile: its main study, and longer trainings
 
 
 @dataclass
@@ -146,6 +146,17 @@ class Results:
         """The bases of the part ``doubled``, each entered under the recipe of its pair's runs to be held against."""
         longer = self.variant(DOUBLED, "base").table.drop(columns="recipe")
         return longer.merge(runs[[*PLACE, "recipe"]].drop_duplicates())
+
+    @cached_property
+    def lengths(self) -> dict[int, pd.DataFrame]:
+        """The main study's first split by the epochs of its trainings: those of the study, and longer ones."""
+        first = dataclasses.replace(self.profile.studies[0], splits=self.profile.studies[0].splits[:1])
+        tables = [dataclasses.replace(self, studies=(first,)).table]
+        tables += [self.variant(part).table for part in (DOUBLED, LONGER)]
+        return {
+            int(str(epochs)): rows
+            for epochs, rows in pd.concat([rows for rows in tables if len(rows)] or tables).groupby("epochs")
+        }
 
     def inventory(self) -> pd.DataFrame:
         """What is in the store: a row for each family with its runs, minutes, and what they were made on."""

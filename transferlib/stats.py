@@ -22,6 +22,8 @@ GROUP = ["dataset", "resolution", "network", "recipe", "images_per_class"]
 PLACE = ["split", "target", "seed"]  # of a pair, in one study
 PAIR = [*PLACE, *GROUP]
 ENOUGH_PAIRS = 3  # for an interval over pairs; fewer say next to nothing of their spread
+# of a run, with its unit: points, percent of the own base's accuracy (``with_shares``), nats
+OUTCOMES = {"top1": 100.0, "share": 100.0, "loss": 1.0, "train_loss": 1.0}
 Weights = Mapping[tuple[str, int], float]  # (family, n) → weight, in points per point
 
 
@@ -43,6 +45,13 @@ def with_differences(table: pd.DataFrame) -> pd.DataFrame:
     bases = sound[sound["kind"] == "base"].set_index(PAIR)["top1"].rename("base_top1")
     joined = sound.join(bases, on=PAIR, how="inner")
     return joined.assign(difference=100 * (joined["top1"] - joined["base_top1"]))
+
+
+def with_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Add each run's ``share``: its top-1 as a fraction of that of the base of its target, NaN where there is none."""
+    groups = [table[name] for name in PAIR]
+    bases = table["top1"].where(table["kind"] == "base").groupby(groups, dropna=False).transform("max")
+    return table.assign(share=table["top1"] / bases)
 
 
 def comparable(table: pd.DataFrame) -> pd.DataFrame:
@@ -81,13 +90,14 @@ def difference_over_images(run: np.ndarray, base: np.ndarray) -> tuple[float, fl
     return 100 * (only_run - only_base) / len(run), 196 * math.sqrt(variance) / len(run)
 
 
-def signed(points: float) -> str:
-    """A difference with its sign and one decimal; what rounds to zero has none.
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign and one decimal, or more; what rounds to zero has none.
 
-    >>> signed(1.25), signed(-0.04)
-    ('+1.2', '0.0')
+    >>> signed(1.25), signed(-0.04), signed(-0.04, digits=2)
+    ('+1.2', '0.0', '-0.04')
     """
-    return "0.0" if f"{points:.1f}" in ("0.0", "-0.0") else f"{points:+.1f}"
+    zero = f"{0:.{digits}f}"
+    return zero if f"{abs(value):.{digits}f}" == zero else f"{value:+.{digits}f}"
 
 
 # --- contrasts ---
@@ -118,16 +128,17 @@ def plus(first: Weights, second: Weights, factor: float = 1.0) -> Weights:
     return {place: first.get(place, 0.0) + factor * second.get(place, 0.0) for place in {**first, **second}}
 
 
-def contrast(table: pd.DataFrame, weights: Weights) -> pd.DataFrame:
+def contrast(table: pd.DataFrame, weights: Weights, outcome: str = "top1") -> pd.DataFrame:
     """A contrast in every pair that has all of its runs.
 
     Args:
         table: rows of ``Store.table``; where they carry ``correct`` (``transferlib.results``), images are used too.
         weights: what is added up.
+        outcome: of each run, among ``OUTCOMES``.
 
     Returns:
-        One row per pair: ``split``, ``target``, ``seed``, ``value`` (points) and ``scores``, the contrast in every test
-        image, float (M,) in points, None without ``correct``.
+        One row per pair: ``split``, ``target``, ``seed``, ``value`` (in the outcome's unit) and ``scores``, the
+        contrast in every test image, float (M,) in points, None without ``correct`` and of other outcomes.
     """
     sound = table[table["status"] != "diverged"]
     sound = sound.assign(family=family_names(sound))
@@ -135,9 +146,10 @@ def contrast(table: pd.DataFrame, weights: Weights) -> pd.DataFrame:
     for pair, runs in sound.groupby(PAIR, dropna=False, sort=False):
         by_place = {place: row for row, place in enumerate(zip(runs["family"], runs["n"], strict=True))}
         if all(place in by_place for place in weights):
-            chosen = {by_place[place]: 100 * weight for place, weight in weights.items()}
-            top1 = runs["top1"].to_numpy(float)
-            rows.append((*pair[:3], sum(w * top1[row] for row, w in chosen.items()), _scores(runs, chosen)))
+            chosen = {by_place[place]: OUTCOMES[outcome] * weight for place, weight in weights.items()}
+            values = runs[outcome].to_numpy(float)
+            scores = _scores(runs, chosen) if outcome == "top1" else None
+            rows.append((*pair[:3], sum(w * values[row] for row, w in chosen.items()), scores))
     return pd.DataFrame(rows, columns=[*PLACE, "value", "scores"])
 
 
@@ -189,8 +201,18 @@ class Estimate:
         return words.get(self.over, self.over)
 
     def __str__(self) -> str:
-        mean, low, high = (signed(number) for number in (self.mean, *self.interval()))
+        return self.text()
+
+    def text(self, digits: int = 1) -> str:
+        """The mean with its 95 % interval, to so many decimals."""
+        mean, low, high = (signed(number, digits) for number in (self.mean, *self.interval()))
         return mean if math.isnan(self.error) else f"{mean} [{low}, {high}]"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the 95 % interval lies on one side of zero."""
+        low, high = self.interval()
+        return low > 0 or high < 0
 
     def __sub__(self, other: Estimate) -> Estimate:
         """The difference of two contrasts over different pairs; the freedom is Welch and Satterthwaite's."""
@@ -283,11 +305,11 @@ def equivalent(effect: Estimate, margin: float = 1.0) -> float:
     return float(max(below, above))
 
 
-def curves(table: pd.DataFrame, first: str, second: str = "base") -> pd.DataFrame:
-    """One family minus another at each depth that has runs: n, mean, low, high (points, 95 %), pairs, over."""
+def curves(table: pd.DataFrame, first: str, second: str = "base", outcome: str = "top1") -> pd.DataFrame:
+    """One family minus another at each depth that has runs: n, mean, low, high (points or nats, 95 %), pairs, over."""
     rows = []
     for n in DEPTHS:
-        found = contrast(table, minus(first, second, [n]))
+        found = contrast(table, minus(first, second, [n]), outcome)
         if len(found):
             effect = estimate(found)
             rows.append((n, effect.mean, *effect.interval(), effect.pairs, effect.over))

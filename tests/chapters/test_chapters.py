@@ -273,8 +273,8 @@ def test_what_few_images_gain_by_transfer(executed, accuracy):
 
 def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):
     told = executed("09_decisions")
-    assert told["total"] == 12
-    assert sum(int(number) for number in re.findall(r"\*: (\d+)", told["summary"])) == 12
+    assert told["total"] == 16
+    assert sum(int(number) for number in re.findall(r"\*: (\d+)", told["summary"])) == 16
     assert told["c5"] == executed("06_fine_tuning")["verdict"]
     assert told["versus"] == "not run"
     assert told["selffer"] == executed("08_speed")["own_90"]

@@ -76,6 +76,15 @@ def test_losses_are_the_paired_differences_with_their_interval(table):
         assert row.mean == pytest.approx(100 * (LEVEL["AnB"] - LEVEL["base"] - 0.013 * row.n))
 
 
+def test_the_losses_of_training_are_drawn_in_nats(tmp_path):
+    records = [invented("base", 0.5, train_loss=0.4), invented("B5B", 0.5, train_loss=1.0)]
+    ax = drawn(one_panel(losses("BnB", outcome="train_loss"), store_of(tmp_path, *records).table()))
+    assert bars(ax, meaning("BnB"))[5][1] == pytest.approx(0.6)
+    assert ax.get_ylabel() == "training loss minus base (nats)"
+    ax = drawn(one_panel(losses("BnB", outcome="train_loss"), paper.table()))
+    assert bars(ax, meaning("BnB"))[5][1] == pytest.approx(0.617, abs=0.001)
+
+
 def test_the_papers_losses_are_where_the_paper_has_them():
     found = bars(drawn(beside_paper(losses("AnB"), paper.table())), meaning("AnB"))
     assert [found[n][1] for n in range(1, 8)] == pytest.approx(
@@ -175,3 +184,14 @@ def test_learning_curves_are_in_percent_and_the_base_in_its_own_style():
     assert by_name["base"].get_color() == STYLE["base"][0]
     assert len({one.get_color() for one in ax.lines}) == len({one.get_linestyle() for one in ax.lines}) == 3
     assert ax.get_title(loc="left") == "a title"
+
+
+def test_the_steps_of_a_rate_are_drawn_and_a_rate_that_always_falls_is_not():
+    stalled, base = paper.curve("transfer1A1A_1_5"), paper.curve("half1A")
+    ax = drawn(learning_figure({"B5B": stalled, "base": base}, "", outcome="train_loss"))
+    upright = [one.get_xdata()[0] for one in ax.lines if len(set(one.get_xdata())) == 1]
+    assert upright == pytest.approx([178 * k / 4.5 for k in (1, 2, 3, 4)], abs=0.1)
+    assert line(ax, "base")[178] == pytest.approx(base["train_loss"].iloc[-1]) and "training loss" in ax.get_ylabel()
+    falling = base.assign(learning_rate=range(len(base), 0, -1))
+    ax = drawn(learning_figure({"base": falling}, ""))
+    assert len(ax.lines) == 1

@@ -19,7 +19,7 @@ from transferlib.figures.marks import interval_line, line, n_axis, points, range
 from transferlib.figures.runs import about, in_percent, largest, levels, random_splits, with_targets
 from transferlib.figures.style import DASHES, NUDGE, STYLE, base_line, clean, legend, meaning
 from transferlib.splits import DIAL, DISSIMILAR, RANDOM, of_kind, similarity_of
-from transferlib.stats import PLACE, curves, decomposition, with_differences
+from transferlib.stats import OUTCOMES, PLACE, curves, decomposition, with_differences
 
 Panel = Callable[[Axes, pd.DataFrame], None]
 
@@ -93,14 +93,23 @@ def accuracies(*families: str) -> Panel:
     return draw
 
 
-def losses(*families: str) -> Panel:
-    """Panel: families minus base on random halves, the mean over pairs at each n with its 95 % interval."""
+OUTCOME = {"top1": "top-1 {}(points)", "loss": "validation loss {}(nats)", "train_loss": "training loss {}(nats)"}
+
+
+def losses(*families: str, outcome: str = "top1") -> Panel:
+    """Panel: families minus base on random halves, the mean over pairs at each n with its 95 % interval.
+
+    Args:
+        families: in the paper's notation.
+        outcome: accuracy, or one of the two losses; see ``stats.OUTCOMES``.
+    """
 
     def draw(ax: Axes, table: pd.DataFrame) -> None:
         base_line(ax)
         for name in families:
-            interval_line(ax, curves(random_splits(table), name), STYLE[name], meaning(name), NUDGE.get(name, 0.0))
-        n_axis(ax, "top-1 minus base (points)")
+            found = curves(random_splits(table), name, outcome=outcome)
+            interval_line(ax, found, STYLE[name], meaning(name), NUDGE.get(name, 0.0))
+        n_axis(ax, OUTCOME[outcome].format("minus base "))
 
     return draw
 
@@ -198,12 +207,14 @@ def few_images(*treatments: str) -> Panel:
     return draw
 
 
-def learning(ax: Axes, named: Mapping[str, pd.DataFrame]) -> None:
-    """Draw learning curves, accuracy against epoch; ``base`` in its own style, the others from dark to light.
+def learning(ax: Axes, named: Mapping[str, pd.DataFrame], outcome: str = "top1") -> None:
+    """Draw learning curves against the epoch; ``base`` in its own style, the others from dark to light.
 
     Args:
         ax: where to.
-        named: by label, each with ``epoch`` and ``top1`` (fraction).
+        named: by label, each with ``epoch`` and the outcome; where it has ``learning_rate``, the first one's falls are
+            drawn as pale upright lines.
+        outcome: accuracy, or one of the two losses.
     """
     others = [name for name in named if not name.startswith("base")]
     for name, curve in named.items():
@@ -213,17 +224,30 @@ def learning(ax: Axes, named: Mapping[str, pd.DataFrame]) -> None:
             i = others.index(name)
             colour = matplotlib.colormaps["cividis"](0.9 * i / max(len(others) - 1, 1))
             style = {"color": colour, "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.4}
-        ax.plot(curve["epoch"], 100 * curve["top1"], label=name, **style)
+        ax.plot(curve["epoch"], OUTCOMES[outcome] * curve[outcome], label=name, **style)
+    for epoch in _falls(next(iter(named.values()), pd.DataFrame())):
+        ax.axvline(epoch, color="#999999", linewidth=0.8, zorder=0)
     ax.set_xlabel("epoch")
-    ax.set_ylabel("top-1 accuracy (%)")
+    ax.set_ylabel("top-1 accuracy (%)" if outcome == "top1" else OUTCOME[outcome].format(""))
 
 
-def learning_figure(named: Mapping[str, pd.DataFrame], title: str, height: float = 4.0) -> Figure:
+def _falls(curve: pd.DataFrame) -> list[float]:
+    """The epochs at which a rate that falls in steps falls; none where it falls all the time, or isn't known."""
+    if "learning_rate" not in curve:
+        return []
+    rates = curve["learning_rate"]
+    falls = curve.loc[rates < rates.shift(1), "epoch"].tolist()
+    return falls if len(falls) < len(curve) / 2 else []
+
+
+def learning_figure(
+    named: Mapping[str, pd.DataFrame], title: str, height: float = 4.0, outcome: str = "top1"
+) -> Figure:
     """A figure of learning curves; see ``learning``."""
     figure = Figure(figsize=(8.0, height), layout="constrained")
     ax = figure.subplots()
     _begin(ax, title)
-    learning(ax, named)
+    learning(ax, named, outcome)
     _end(ax)
     return figure
 
