@@ -16,7 +16,7 @@ def of(name):
     family = family_of(name, SPEC)
     ((images, labels),) = centre_batches(random_half(3), SPEC, CPU.device, 100)
     member = family.members[0]
-    return member, family._taps(images, None)[member.frozen], labels
+    return member, family.taps(images)[member.frozen], labels
 
 
 @pytest.mark.parametrize("name", ["A7B", "A6B"])

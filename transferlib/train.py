@@ -344,7 +344,7 @@ class Family:
         net, p = self.members[0].net, self.recipe.dropout
         masks = dropout_masks(self.stream, epoch, step, p, len(labels), net, self.execution)
         rate = self.recipe.rate((self.done_steps + 1) / self.steps_per_epoch)
-        taps = self._taps(images, masks)  # taps[n]: the frozen activations after layer n, (B, *shape of layer n)
+        taps = self.taps(images, masks)  # taps[n]: the frozen activations after layer n, (B, *shape of layer n)
         for member in self.active:
             for group in member.optimizer.param_groups:
                 group["lr"] = rate * group["scale"]
@@ -364,7 +364,8 @@ class Family:
         pixels = cut_batch(self.train, d.order[now], d.top[now], d.left[now], d.mirror[now], self.spec.resolution)
         return to_input(pixels, self.spec, self.execution.device), self.train.labels[d.order[now]]
 
-    def _taps(self, images: Tensor, masks: dict[int, Tensor] | None) -> list[Tensor]:
+    def taps(self, images: Tensor, masks: dict[int, Tensor] | None = None) -> list[Tensor]:
+        """The frozen activations that the members go on from: after layer n at place n, images (B, 3, R, R) at 0."""
         depth = max((member.frozen for member in self.active), default=0)
         if self.prefix is None or depth == 0:
             return [images]  # everyone begins at the image
@@ -393,7 +394,7 @@ class Family:
         losses = [[] for _ in active]
         hits: list[list[Tensor]] = [[] for _ in active]
         for images, labels in centre_batches(self.val, self.spec, self.execution.device, batch):
-            taps = self._taps(images, None)
+            taps = self.taps(images)
             for i, member in enumerate(active):
                 with self.execution.autocast():
                     logits = member.run_tail(taps[member.frozen], start=member.frozen).float()
