@@ -17,7 +17,7 @@ import re
 import stat
 import uuid
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -246,9 +246,9 @@ class Store:
         """
         return self.folder / kind / f"{_checked(name)}{ENDINGS[kind]}"
 
-    def packed(self, names: Iterable[str], kinds: Iterable[Kind] = tuple(ENDINGS)) -> dict[str, bytes]:
+    def packed(self, names: Iterable[str], kinds: Sequence[Kind] = tuple(ENDINGS)) -> dict[str, bytes]:
         """The files of some names, runs and weights by keys and checkpoints by families, to be sent elsewhere."""
-        paths = [self.path(kind, name) for kind in kinds for name in names]
+        paths = [self.path(kind, name) for name in names for kind in kinds]
         found = {path: read_file(path, LARGEST[path.suffix]) for path in paths}
         return {path.relative_to(self.folder).as_posix(): content for path, content in found.items() if content}
 

@@ -310,9 +310,9 @@ class Trainer:
         return weights
 
     def has_weights(self, base: FamilyPlan) -> bool:
-        """Whether a base's weights lie in the store, those in half precision too."""
+        """Whether a base's weights lie in the store and can be read, those in half precision too."""
         (key,) = base.run_keys
-        return any(self.store.path(kind, key).is_file() for kind in ("weights", "shipped"))
+        return any(read(key) is not None for read in (self.store.get_weights, self.store.get_shipped))
 
     def _kept_weights(self, plan: FamilyPlan, key: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
         weights = self.store.get_weights(key, like)

@@ -22,6 +22,7 @@ from transferlib.executors import Ray, run_study
 from transferlib.executors import ray as of_ray
 from transferlib.executors.graph import Incomplete
 from transferlib.profiles import Profile
+from transferlib.records import config_key
 from transferlib.store import Store
 from transferlib.trainer import Note, Progress, Stop, Stopped, Trainer
 
@@ -276,3 +277,84 @@ def test_the_doctor_tells_what_the_cluster_has_and_how_long_a_profile_takes_ther
 def test_the_doctor_measures_on_every_place_of_the_cluster(cluster):
     offer = on(cluster, cpus=0.5).offer([small_study("base")], execution("cpu", "fp32"))
     assert offer.workers == 4 and offer.speeds["alexnet32-tiny"] > 0
+
+
+def test_when_the_last_machine_with_room_leaves_it_is_said_and_a_stop_is_not_waited_for(cluster, tmp_path):
+    large = cluster.add_node(num_cpus=2)
+    stop, store = Stop(), Store(tmp_path)
+    leave = Listener("base", lambda _: cluster.remove_node(large, allow_graceful=False))
+
+    def listener(event):
+        leave(event)
+        if isinstance(event, Note) and "no machine of the cluster has room" in event.text:
+            stop.set()
+
+    study = small_study(TREATMENTS, epochs=LONG)
+    with pytest.raises(Stopped, match="has a checkpoint, but for 1 that did not answer"):
+        run_study(study, store, executor=on(cluster, cpus=2), report=listener, stop=stop, **CPU)
+
+
+def test_a_board_that_dies_is_made_anew(cluster, long, tmp_path):
+    def kill(_):
+        (board,) = workers_of("ray::Board")
+        board.kill()
+
+    store = Store(tmp_path)
+    run_study(small_study(TREATMENTS, epochs=LONG), store, executor=on(cluster), report=Listener("AnB", kill), **CPU)
+    assert same(store, long)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from transferlib.locks import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_what_another_command_trains_is_waited_for(cluster, short, tmp_path):
+    store, study = Store(tmp_path), small_study(TREATMENTS).opened()
+    (frozen,) = [plan for plan in study.families() if str(plan.family) == "AnB"]
+    (tmp_path / "locks").mkdir()
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "locks" / f"{frozen.name}.lock")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=env, text=True, **pipes) as other:
+        assert other.stdout and other.stdout.readline() == "held\n"
+
+        def listener(event):
+            if isinstance(event, Note) and "is training it; waiting" in event.text:
+                notes.append(event.text)
+                other.stdin.close()  # and it ends
+
+        notes = []
+        run_study(study, store, executor=on(cluster), report=listener, **CPU)
+    assert same(store, short)
+    (note,) = notes
+    assert note.startswith(f"{frozen}: process {other.pid}")
+
+
+def test_damaged_weights_of_a_base_are_mended_once(cluster, short, tmp_path):
+    store = Store(tmp_path)
+    store.unpack(short.packed(config_key(record["config"]) for record in short.records()))
+    for path in (tmp_path / "weights").iterdir():
+        path.write_bytes(path.read_bytes()[:-9] + b"different")
+    for record in store.records():
+        if record["config"]["treatment"] not in ("base", "B2B"):
+            store.path("runs", config_key(record["config"])).unlink()
+    with pytest.warns(UserWarning, match="damaged file"):
+        run_study(small_study(TREATMENTS), store, executor=on(cluster), **CPU)
+    assert numbers(store) == numbers(short) and len(weights(store)) == 2
+    wanted = config_key(next(r["config"] for r in short.records() if r["config"]["target"] == "A"))
+    assert weights(store)[f"{wanted}.safetensors"] == weights(short)[f"{wanted}.safetensors"]
+
+
+def test_a_head_that_wants_a_token_has_answered(monkeypatch):
+    says = subprocess.CompletedProcess([], 1, b"", b"AuthenticationError: InvalidAuthToken")
+    monkeypatch.setattr(of_ray.subprocess, "run", lambda *_, **__: says)
+    of_ray._must_answer("10.0.0.1:6379")
+    says.stderr = b"connection refused"
+    with pytest.raises(TransferlibError, match="no head of a Ray cluster answers at"):
+        of_ray._must_answer("10.0.0.1:6379")

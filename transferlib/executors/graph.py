@@ -167,6 +167,11 @@ def _work(place: int, plan: FamilyPlan, resumes: bool = False) -> Work:
     return Work(place, plan, images_of(plan.study) * base_equivalents(plan), needed, resumes)
 
 
+def lacking(plan: FamilyPlan, trainer: Trainer) -> bool:
+    """Whether a store lacks runs of a family, or a base's weights."""
+    return bool(trainer.missing(plan)) or (plan.is_base and not trainer.has_weights(plan))
+
+
 def _without_weights(plans: Sequence[FamilyPlan], trainer: Trainer) -> set[str]:
     """The names of bases whose results came without their weights, which a lacking family copies."""
     wanted = {plan.source_base for plan in plans if plan.source_base and trainer.missing(plan)}

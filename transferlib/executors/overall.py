@@ -11,6 +11,8 @@ from transferlib.executors.graph import Graph, Work
 from transferlib.executors.messages import Told
 from transferlib.trainer import Progress, Total, Trainer
 
+TOLD = 0.01  # of a study, before which its speed tells nothing of its length
+
 
 class Overall:
     """Passes on what workers tell, and sums it up by the costs of families.
@@ -31,7 +33,7 @@ class Overall:
     def tell(self) -> None:
         """Report how far all is, and how long the rest takes at the speed so far."""
         share = 1 - self.graph.left / self.graph.total
-        if share:
+        if share > TOLD:
             spent = time.monotonic() - self.started
             self.report(Total(share, spent * (1 - share) / share))
 

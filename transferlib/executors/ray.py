@@ -16,7 +16,7 @@ import uuid
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -24,10 +24,11 @@ from typing import Any
 from transferlib.errors import TransferlibError
 from transferlib.execution import Execution, versions
 from transferlib.executors.executor import Offer
-from transferlib.executors.graph import Graph, Work
+from transferlib.executors.graph import Graph, Incomplete, Work, lacking
 from transferlib.executors.messages import Given, Order, Told, why
 from transferlib.executors.overall import Overall, while_training
 from transferlib.executors.ray_worker import SAYINGS, Begun, Task, board, must_match, speeds_here, train
+from transferlib.locks import Busy
 from transferlib.study import Study
 from transferlib.trainer import Note, Stopped, Trainer
 
@@ -75,7 +76,13 @@ class Ray:
             datasets = [one.dataset for one in (study.source, study) if isinstance(one, Study)]
             for note in _check_machines(ray, share, datasets):
                 trainer.report(Note(note))
-            driver.direct()
+            try:
+                driver.direct()
+            except ray.exceptions.RayError as error:
+                lost = f"the cluster has gone away ({type(error).__name__}): the same command goes on once it is back"
+                raise Incomplete(lost) from error
+            finally:
+                driver.let_go()
         graph.check()
 
     def offer(self, studies: Sequence[Study], execution: Execution) -> Offer:
@@ -105,6 +112,8 @@ class Ray:
         """
         ray = _imported()
         own = self.address is None
+        if ray.is_initialized():
+            raise TransferlibError("this process is connected to a cluster of Ray already: call ray.shutdown() first")
         if not (own or self.address == "auto"):
             _must_answer(str(self.address))
         with _own_signals(), _quiet(ray):
@@ -188,10 +197,12 @@ def _must_answer(address: str) -> None:
     """Ask the head for a sign of life; ``ray.init`` alone would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdigit()):
-        raise TransferlibError(f"expected auto or HOST:PORT as the address of a cluster, got {address}")
+        raise TransferlibError(f"expected auto or HOST:PORT as the address of a cluster, got {address!r}")
     command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "health-check", "--address"]
     try:
-        answered = subprocess.run([*command, address], capture_output=True, timeout=ANSWER_SECONDS).returncode == 0
+        asked = subprocess.run([*command, address], capture_output=True, timeout=ANSWER_SECONDS)
+        # a head that wants a token has answered: `ray.init` finds ours, where this command does not
+        answered = asked.returncode == 0 or b"AuthToken" in asked.stderr
     except subprocess.TimeoutExpired:
         answered = False
     if not answered:
@@ -205,9 +216,11 @@ def _own_signals() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, how in before.items():
-        signal.signal(number, how)
+    try:
+        yield
+    finally:
+        for number, how in before.items():
+            signal.signal(number, how)
 
 
 @contextmanager
@@ -298,6 +311,9 @@ class _Driver:
     study: Study
     refs: dict[Any, Work] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)  # where each family was begun
+    locks: dict[str, ExitStack] = field(default_factory=dict)  # of what is under way
+    elsewhere: dict[str, Work] = field(default_factory=dict)  # what other commands are training
+    had_room: bool = True
 
     def __post_init__(self) -> None:
         ray = self.ray
@@ -306,7 +322,9 @@ class _Driver:
         stay = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
-        self.board = ray.remote(num_cpus=0)(board()).options(scheduling_strategy=stay).remote()
+        # one that dies is made anew, and what was said to it is said again
+        lasting = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(board())
+        self.board = lasting.options(scheduling_strategy=stay).remote()
         self.overall = Overall(self.graph, self.trainer)
         given = Given.of(self.trainer, self.study, threads=_threads(self.share))
         self.task = ray.put(Task(uuid.uuid4().hex, given, versions(), self.asked.shared_store))
@@ -316,18 +334,60 @@ class _Driver:
         """Until all is done, or somebody asks to stop."""
         while self.graph.open:
             if self.trainer.stop.is_set():
-                self._halt()
-                raise Stopped("stopped; what was under way has a checkpoint")
-            room = places(self.ray, self.share)
+                raise Stopped(self._halt())
+            room = self._room()
             # all that can be trained, so that a cluster which grows by need sees it
             while chosen := self.graph.take(max(1, room)):
-                self.refs[self._begin(chosen)] = chosen
+                self._begin(chosen)
+            self._take_over()
             self._hear()
 
-    def _begin(self, work: Work) -> Any:
+    def _room(self) -> int:
+        """How many families the cluster has room for; the first time that it has none, this is said."""
+        room = places(self.ray, self.share)
+        if not room and self.had_room:
+            self.trainer.report(Note("no machine of the cluster has room for a family now: waiting for one"))
+        self.had_room = bool(room)
+        return room
+
+    def _begin(self, work: Work) -> None:
+        """Hand a family out, under its lock; one that another command trains is waited for."""
+        if not self.asked.shared_store:  # where it is shared, workers lock
+            try:
+                self.locks[work.name] = self._locked(work)
+            except Busy as busy:
+                if work.name not in self.elsewhere:
+                    self.trainer.report(Note(f"{work.plan}: {busy} is training it; waiting"))
+                self.elsewhere[work.name] = work
+                return
+        self.elsewhere.pop(work.name, None)
+        if not lacking(work.plan, self.trainer):  # the other command has made it
+            self._finish(work)
+            return
         files = [] if self.asked.shared_store else [*self._needed(work)]
         task = self.train.options(name=str(work.plan))
-        return task.remote(self.task, Order.of(work), work.name, self.board, *files)
+        self.refs[task.remote(self.task, Order.of(work), work.name, self.board, *files)] = work
+
+    def _locked(self, work: Work) -> ExitStack:
+        held = ExitStack()
+        held.enter_context(self.trainer.store.lock(work.name, wait=0.0))
+        return held
+
+    def _take_over(self) -> None:
+        for work in [*self.elsewhere.values()]:
+            self._begin(work)
+
+    def _finish(self, work: Work) -> None:
+        self.graph.finish(work)
+        self._unlock(work.name)
+
+    def _unlock(self, name: str) -> None:
+        self.locks.pop(name, ExitStack()).close()
+
+    def let_go(self) -> None:
+        """Let other commands train what this one has not finished."""
+        for name in [*self.locks]:
+            self._unlock(name)
 
     def _needed(self, work: Work) -> Iterator[Any]:
         yield self.trainer.store.packed([work.name], ["checkpoints"])  # no record: a base may lack but its weights
@@ -338,11 +398,17 @@ class _Driver:
                 yield self.sent[key]
 
     def _hear(self) -> None:
-        ended, _ = self.ray.wait([*self.refs], num_returns=1, timeout=LISTEN_SECONDS) if self.refs else ([], [])
+        ended = self._ended()
         self._read_board()
         for ref in ended:
             self._end(ref, self.refs.pop(ref))
         self.overall.tell()
+
+    def _ended(self) -> list[Any]:
+        if not self.refs:  # all that is left is trained elsewhere
+            self.trainer.stop.wait(LISTEN_SECONDS)
+            return []
+        return self.ray.wait([*self.refs], num_returns=1, timeout=LISTEN_SECONDS)[0]
 
     def _read_board(self) -> None:
         for name, kind, fields in self.ray.get(self.board.heard.remote()):
@@ -365,7 +431,7 @@ class _Driver:
         except self.ray.exceptions.RayError as error:  # the worker or its machine died too often
             self._give_up(work, f"its worker died {RETRIES + 1} times ({type(error).__name__})")
         else:
-            self.graph.finish(work)
+            self._finish(work)
 
     def _keep(self, files: dict[str, bytes], work: Work) -> None:
         """Write what has come back; of a family that is finished no checkpoint is left."""
@@ -377,13 +443,18 @@ class _Driver:
         where = f" on {self.hosts[work.name]}" if work.name in self.hosts else ""
         self.trainer.report(Note(f"{work.plan}{where}: {reason}; the study goes on without it"))
         self.graph.give_up(work, reason)
+        self._unlock(work.name)
 
-    def _halt(self) -> None:
-        """Ask all to stop, and keep where they were."""
+    def _halt(self) -> str:
+        """Ask all to stop, and keep where they were; in words, what has come of it."""
         self.ray.get(self.board.halt.remote())
-        for ref, work in self.refs.items():
-            if work.name not in self.hosts:
-                self.ray.cancel(ref)
-        for ref, work in self.refs.items():
+        begun = [ref for ref, work in self.refs.items() if work.name in self.hosts]
+        for ref in self.refs.keys() - {*begun}:
+            self.ray.cancel(ref)
+        seconds = STOP_SECONDS if places(self.ray, self.share) else 0.0  # without a machine nobody answers
+        ended = self.ray.wait(begun, num_returns=len(begun), timeout=seconds)[0] if begun else []
+        for ref in ended:
             with suppress(self.ray.exceptions.RayError):
-                self._keep(self.ray.get(ref, timeout=STOP_SECONDS), work)
+                self._keep(self.ray.get(ref), self.refs[ref])
+        lost = len(begun) - len(ended)
+        return "stopped; what was under way has a checkpoint" + f", but for {lost} that did not answer" * bool(lost)

@@ -122,7 +122,7 @@ def train(task: Task, order: Order, name: str, board: Any, *files: dict[str, byt
     if stop.is_set():
         return {}
     torch.set_num_threads(task.given.threads)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="transferlib-") as folder:
         store = Store(task.given.store if task.shared else folder)
         for some in files:
             store.unpack(some)
