@@ -158,6 +158,18 @@ class Results:
             for epochs, rows in pd.concat([rows for rows in tables if len(rows)] or tables).groupby("epochs")
         }
 
+    def by_rate(self, part: str) -> dict[float, pd.DataFrame]:
+        """The runs of a part by the peak rate that they were trained at, bases entered with them; none where it lacks.
+
+        Raises:
+            TransferlibError: for a training that wants a GPU.
+        """
+        studies: dict[float, tuple[Study, ...]] = {}
+        for study in self.variant(part).studies:
+            rate = study.recipe.learning_rate
+            studies[rate] = (*studies.get(rate, ()), study)
+        return {rate: dataclasses.replace(self, studies=some).table for rate, some in studies.items()}
+
     def inventory(self) -> pd.DataFrame:
         """What is in the store: a row for each family with its runs, minutes, and what they were made on."""
         table = self.everything

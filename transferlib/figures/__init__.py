@@ -4,6 +4,7 @@ One colour and one marker per treatment throughout the book. The pictures of wha
 ``transferlib.figures.layers``, which needs Captum.
 """
 
+from transferlib.figures.doses import figure_doses, responses
 from transferlib.figures.measured import figure_measured
 from transferlib.figures.panels import (
     Panel,

@@ -8,7 +8,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
-from transferlib.figures.style import DASHES, MARKERS, NUDGE, SIDES, STYLE, Look, meaning
+from transferlib.figures.style import DASHES, MARKERS, NUDGE, SIDES, STYLE, Dash, Look, meaning
 from transferlib.treatments import DEPTHS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def sides(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def interval_line(
-    ax: Axes, rows: pd.DataFrame, style: tuple[str, str], label: str, nudge: float = 0.0, dash: str = "-"
+    ax: Axes, rows: pd.DataFrame, style: tuple[str, str], label: str, nudge: float = 0.0, dash: Dash = "-"
 ) -> None:
     """A line with intervals through the rows of ``stats.curves``; nothing where there are none."""
     if rows.empty:
