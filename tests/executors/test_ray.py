@@ -237,7 +237,7 @@ def test_more_gpus_than_any_machine_has_are_refused_before_anything_is_trained(c
         (["--gpus", "-1"], "expected 0 GPUs a family or more, got -1"),
         (["--cpus", "0"], "a family needs CPUs or GPUs, got none of either"),
         (["--cpus", "nan"], "expected 0 CPUs a family or more, got nan"),
-        (["--address", "somewhere"], "expected auto or HOST:PORT as the address of a cluster, got somewhere"),
+        (["--address", "somewhere"], "expected auto or HOST:PORT as the address of a cluster, got 'somewhere'"),
         (["--address", "127.0.0.1:9"], "no head of a Ray cluster answers at 127.0.0.1:9"),
         (["--workers", "2"], "--workers is for --executor processes, not ray"),
     ],
