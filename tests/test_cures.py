@@ -10,6 +10,7 @@ import pytest
 import torch
 from small import CPU, RECIPE, SPEC, STREAM, family_of, run, source_of
 
+from transferlib.stability import fixed_batch
 from transferlib.train import Member, fresh_network, graft
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
@@ -24,7 +25,7 @@ def family():
 
 
 def of(family, name):
-    taps = cures.taps_of(family)
+    taps = family.taps(fixed_batch(family)[0])
     return cures.cured(family_of(NAMES, SPEC), cures.cures(source_of(SPEC), taps)[name]), taps
 
 
@@ -66,7 +67,7 @@ def test_preserved_layers_begin_at_the_solution_and_move(family):
     members = [Member(m.treatment, net, RECIPE, CPU) for m, net in zip(family.members, nets, strict=True)]
     own = dataclasses.replace(family, prefix=source, members=members)
     kept = cures.cured(own, lambda net, n: cures.preserved(net, n, source))
-    images = cures.taps_of(kept)[0]
+    images = fixed_batch(kept)[0]
     for member in kept.members:
         member.net.eval()
         assert torch.equal(member.net(images), source(images))

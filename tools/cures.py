@@ -10,29 +10,27 @@ Some twenty-five minutes of one thread.
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
 import json
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from transferlib.execution import execution, versions
 from transferlib.nets import Stack
 from transferlib.profiles import profile
 from transferlib.records import Result, result_of
+from transferlib.stability import fixed_batch
 from transferlib.store import Store
 from transferlib.study import FamilyPlan
-from transferlib.train import Family, Member, centre_batches
+from transferlib.train import Family, Member
 from transferlib.trainer import Trainer
 from transferlib.treatments import parse_treatments
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE, DEPTHS = 0.2, "B2B,B3B,B4B,B5B"
-BATCH = 256  # training images by which an activation's scale is told
 
 
 def plan() -> FamilyPlan:
@@ -40,14 +38,6 @@ def plan() -> FamilyPlan:
     (hot, *_) = (s for s in profile("published").part("restart") if s.recipe.learning_rate == RATE)
     asked = dataclasses.replace(hot, targets=("B",), treatments=parse_treatments(DEPTHS))
     return asked.opened().families()[-1]
-
-
-def taps_of(family: Family) -> list[Tensor]:
-    """The frozen activations of some training images."""
-    rows = torch.linspace(0, len(family.train) - 1, min(BATCH, len(family.train))).long()
-    some = dataclasses.replace(family.train, rows=family.train.rows[rows], labels=family.train.labels[rows])
-    ((images, _),) = centre_batches(some, family.spec, family.execution.device, BATCH)
-    return family.taps(images)
 
 
 def scaled(net: Stack, n: int, tap: Tensor) -> Stack:
@@ -118,9 +108,8 @@ def main(argv: list[str] | None = None) -> None:
     found = json.loads(path.read_text(encoding="utf-8"))["cures"] if path.exists() else {}
     about = {"rate": RATE, "device": trainer.execution.device_name, "versions": versions()}
     family = trainer.build(plan())
-    source = copy.deepcopy(family.prefix)
-    assert source is not None
-    for name, cure in cures(source, taps_of(family)).items():
+    assert family.prefix is not None
+    for name, cure in cures(family.prefix, family.taps(fixed_batch(family)[0])).items():
         if name not in found:
             found[name] = trained(cured(trainer.build(plan()), cure), name)
             path.write_text(json.dumps({**about, "cures": found}, indent=1) + "\n", encoding="utf-8")

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from transferlib.execution import execution, versions
 from transferlib.profiles import profile
-from transferlib.stability import limit, sharpness
+from transferlib.stability import fixed_batch, limit, sharpness
 from transferlib.store import Store
 from transferlib.study import Study
-from transferlib.train import Family, Member, Recipe, centre_batches
+from transferlib.train import Family, Member, Recipe
 from transferlib.trainer import Trainer
 from transferlib.treatments import parse_treatments
 
@@ -47,20 +47,13 @@ def asked() -> dict[str, Study]:
 
 def measured(family: Family) -> Iterator[tuple[str, dict[str, float]]]:
     """Train a family to its end; at each moment the treatment and the measures of each of its runs."""
-    images, labels = _batch(family)
+    images, labels = fixed_batch(family, BATCH)
     steps = {round(epoch * family.steps_per_epoch): epoch for epoch in MOMENTS}
     for done in family.run():
         if done in steps:
             taps = family.taps(images)
             for member in family.active:
                 yield str(member.treatment), _of(member, family.recipe, steps[done], taps[member.frozen], labels)
-
-
-def _batch(family: Family) -> tuple[Tensor, Tensor]:
-    rows = torch.linspace(0, len(family.train) - 1, BATCH).long()
-    some = dataclasses.replace(family.train, rows=family.train.rows[rows], labels=family.train.labels[rows])
-    ((images, labels),) = centre_batches(some, family.spec, family.execution.device, BATCH)
-    return images, labels
 
 
 @torch.no_grad()

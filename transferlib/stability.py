@@ -7,12 +7,14 @@ descent on neural networks typically occurs at the edge of stability", ICLR 2021
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from transferlib.streams import generator
-from transferlib.train import Member
+from transferlib.train import Family, Member, centre_batches
 
 
 def limit(rate: float, momentum: float, nesterov: bool = False) -> float:
@@ -24,6 +26,15 @@ def limit(rate: float, momentum: float, nesterov: bool = False) -> float:
     (19.0, 10.0)
     """
     return 2 * (1 + momentum) / rate / (1 + 2 * momentum if nesterov else 1)
+
+
+def fixed_batch(family: Family, count: int = 256) -> tuple[Tensor, Tensor]:
+    """Training images of a family, cut at the centre and the same ones always: (count, 3, R, R), labels (count,)."""
+    count = min(count, len(family.train))
+    rows = torch.linspace(0, len(family.train) - 1, count).long()
+    some = dataclasses.replace(family.train, rows=family.train.rows[rows], labels=family.train.labels[rows])
+    ((images, labels),) = centre_batches(some, family.spec, family.execution.device, count)
+    return images, labels
 
 
 def sharpness(member: Member, taps: Tensor, labels: Tensor, iterations: int = 20) -> float:
