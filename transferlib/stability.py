@@ -42,7 +42,7 @@ def sharpness(member: Member, taps: Tensor, labels: Tensor, iterations: int = 20
 
     Args:
         member: the run; its dropout is off while it is measured.
-        taps: the frozen activations after layer ``member.frozen``, of the image where nothing is frozen, (B, *shape).
+        taps: the frozen activations after layer ``member.frozen``, of the image where nothing is frozen, (B, ...).
         labels: (B,).
         iterations: products of the Hessian with a vector; each costs two backward passes.
     """
