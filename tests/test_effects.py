@@ -15,6 +15,7 @@ from transferlib.effects import (
     UNKNOWN,
     WEAKER,
     Effect,
+    by_length,
     effects,
     effects_table,
     epochs_saved,
@@ -24,7 +25,7 @@ from transferlib.effects import (
     judge_same,
     last_change,
 )
-from transferlib.stats import Estimate
+from transferlib.stats import Estimate, estimate
 
 SPLITS = ("random:0", "random:1", "random:2", "random:3")
 
@@ -224,6 +225,7 @@ def test_the_table_has_a_row_for_each_claim_and_names_what_the_interval_is_over(
     assert table.loc["1a", "interval over"] == "8 pairs of 4 splits"
     assert table.loc["6", "ours [95 %]"] == "not run"
     assert table.loc["2", f"{paper.CITATION}, logs"].startswith("-2.4 [")
+    assert table["its table 1"].to_dict() == dict.fromkeys(table.index, "") | {"4a": "+1.6", "4b": "+1.4", "4c": "+1.7"}
     assert set(table["verdict"]) <= {HOLDS, WEAKER, NOT_HERE, UNKNOWN}
 
 
@@ -243,7 +245,7 @@ def test_a_number_stands_beside_its_share_of_the_base_and_its_loss(tmp_path):
     assert found["8a"].others == {"share": (None, None), "loss": (None, None)}
 
 
-def by_length(tmp_path, *lost):
+def trained_longer(tmp_path, *lost):
     """Eight pairs trained 5, 10, 20 epochs, whose A3B loses so many points of the base."""
     tables = {}
     for k, points in enumerate(lost):
@@ -257,13 +259,27 @@ def by_length(tmp_path, *lost):
 @pytest.mark.parametrize(("lost", "moves"), [((8.0, 4.0, 4.0), False), ((4.0, 4.0, 8.0), True), ((4.0,), None)])
 def test_a_number_that_the_last_doubling_still_moved_is_undecided(tmp_path, lost, moves):
     (claim,) = [claim for claim in CLAIMS if claim.number == "1c"]
-    lengths = by_length(tmp_path, *lost)
+    lengths = trained_longer(tmp_path, *lost)
     change = last_change(claim, lengths)
     assert (change and change.excludes_zero) is moves
     main = made(tmp_path / "main", as_in_the_paper)
     found = {e.claim.number: e for e in effects(main, lambda _: a_curve(0.2, 0.4), lengths)}
     assert found["1c"].verdict == (UNDECIDED if moves else HOLDS)
     assert found["1a"].moves is None and found["1a"].verdict == HOLDS
+
+
+def test_a_number_at_each_length_is_over_the_pairs_that_have_it_at_all_of_them(tmp_path):
+    (claim,) = [claim for claim in CLAIMS if claim.number == "1c"]
+    lengths = trained_longer(tmp_path, 8.0, 4.0, 2.0)
+    lengths[10] = lengths[10].query("split == 'random:0'")
+    lengths[40] = lengths[20].query("kind == 'base'")
+    found = by_length(claim, lengths)
+    assert {epochs: len(rows) for epochs, rows in found.items()} == {5: 2, 10: 2, 20: 2}
+    assert [estimate(rows).mean for rows in found.values()] == pytest.approx([-8, -4, -2])
+    lengths[10] = lengths[10].iloc[:0]
+    assert [*by_length(claim, lengths)] == [5, 20]
+    elsewhere = {5: lengths[5].query("target == 'A'"), 20: lengths[20].query("target == 'B'")}
+    assert by_length(claim, elsewhere) == by_length(claim, {}) == {}
 
 
 def test_an_effect_without_runs_is_unknown():

@@ -14,6 +14,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from small_studies import invented, store_of
 
 from transferlib.attribution import as_input, first_guess
 from transferlib.errors import TransferlibError
@@ -30,6 +31,7 @@ from transferlib.widgets import (
     learning_curves,
     pictures,
     similarity_dial,
+    turn_the_rate,
 )
 from transferlib.widgets.dial import _apart
 from transferlib.widgets.learning import first_epoch
@@ -515,3 +517,22 @@ def test_the_microscope_names_the_guess_and_shows_input_and_view():
         microscope(net, photographs, names, methods=("saliency",))
     with pytest.raises(TransferlibError, match=r"1\.\.8, got 9"):
         microscope(net, photographs, names, layers=(1, 9))
+
+
+def test_turning_the_rate_shows_what_the_cut_costs_at_it_on_one_scale(tmp_path):
+    doses = {0.8: pd.DataFrame(columns=COLUMNS)}
+    for rate, sunk in ((0.2, 0.06), (0.05, 0.0)):
+        records = [invented("base", 0.5, train_loss=2.0)]
+        records += [invented(f"B{n}B", 0.5 - sunk, train_loss=2.0 + 5 * sunk) for n in (3, 4)]
+        doses[rate] = store_of(tmp_path / str(rate), *records).table()
+    dial = turn_the_rate(doses)
+    assert dial.controls == {"peak rate of the fresh layers": ("0.05", "0.2")}
+    frames = [dial._frame((rate,)) for rate in ("0.05", "0.2")]
+    assert "top-1 minus" in frames[0].text and "B3B 0.0" in frames[0].text
+    assert "B3B −6.0 (" in frames[1].text and "training loss +0.30" in frames[1].text
+    limits = [[ax.get_ylim() for ax in frame.picture.axes] for frame in frames]
+    assert limits[0] == limits[1] and limits[0][0][0] < -6 and limits[0][1][1] > 0.3
+    marked = [line for line in frames[1].picture.axes[0].lines if line.get_marker() != "None"]
+    assert [*marked[0].get_ydata()] == pytest.approx([-6, -6])
+    with pytest.raises(TransferlibError, match="no rate to turn"):
+        turn_the_rate({0.8: doses[0.8]})

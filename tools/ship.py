@@ -4,7 +4,7 @@
 
 STORE is a store that has the weights of the bases of random:0 and natural-manmade:0; Tiny ImageNet must be there. The
 weights carry the accuracy that they reach after the rounding. ``layers.json`` holds the probes, the concepts and the
-similarities of chapter 4, ``likeness.json`` how alike the two bases of each of today's networks see (chapter 10), both
+similarities of chapter 4, ``likeness.json`` how alike the two bases of each of today's networks see (chapter 11), both
 measured on photographs that do not ship. ``--likeness`` writes that alone, of the networks whose weights STORE has.
 """
 

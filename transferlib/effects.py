@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Literal
 
 import pandas as pd
@@ -48,6 +49,7 @@ class Claim:
         of: the number from a table of runs, their learning curves and an outcome, where it takes more than that.
         kind: whether the claim is that there is an ``effect`` of the paper's sign, no ``loss``, or the ``same``.
         margin: what is too small to matter, in the measure's unit.
+        table_1: the number in the paper's own table of all of its networks, where it is there.
     """
 
     number: str
@@ -57,6 +59,7 @@ class Claim:
     of: Callable[[pd.DataFrame, CurveOf, str], Estimate] | None = None
     kind: Literal["effect", "loss", "same"] = "effect"
     margin: float = MARGIN
+    table_1: float | None = None
 
     def estimate(self, table: pd.DataFrame, curve_of: CurveOf, outcome: str = "top1") -> Estimate:
         """The number, of an outcome among ``stats.OUTCOMES``.
@@ -234,13 +237,20 @@ CLAIMS: tuple[Claim, ...] = (
     _without_loss("1f", 3, "BnB", "layers 1–3 are as good as one's own"),
     Claim("2", "the middle is fragile: BnB dips", "BnB at n = 4, 5 − at the other n", DIP),
     Claim("3", "specificity grows with n", "slope of BnB − AnB over n", slope("BnB", "AnB"), margin=_LAYER),
-    Claim("4a", "fine-tuned transfer beats one schedule", "AnB+ − base, mean", minus("AnB+", "base")),
+    Claim(
+        "4a",
+        "fine-tuned transfer beats one schedule",
+        "AnB+ − base, mean",
+        minus("AnB+", "base"),
+        table_1=paper.TABLE_1["base", 1],
+    ),
     Claim(
         "4b",
         "and beats its own layers fine-tuned",
         "AnB+ − BnB+, mean",
         minus("AnB+", "BnB+"),
         _over_selffer(DEPTHS),
+        table_1=paper.TABLE_1["BnB+", 1],
     ),
     Claim(
         "4c",
@@ -248,6 +258,7 @@ CLAIMS: tuple[Claim, ...] = (
         "AnB+ − BnB+, n = 5 to 7",
         minus("AnB+", "BnB+", _DEEP),
         _over_selffer(_DEEP),
+        table_1=paper.TABLE_1["BnB+", 5],
     ),
     Claim("5", "BnB+ does not differ from base", "BnB+ − base, mean", minus("BnB+", "base"), kind="same"),
     Claim(
@@ -293,13 +304,27 @@ def _try(claim: Claim, table: pd.DataFrame, curve_of: CurveOf, outcome: str = "t
         return None
 
 
-def last_change(claim: Claim, lengths: Mapping[int, pd.DataFrame]) -> Estimate | None:
-    """What the last doubling of the training changed of a claim's number, pair by pair; None where it wasn't run.
+def by_length(claim: Claim, lengths: Mapping[int, pd.DataFrame], outcome: str = "top1") -> dict[int, pd.DataFrame]:
+    """A claim's number pair by pair for each length of training, in the pairs that have it at all of them.
 
     Args:
-        claim: a contrast on random halves.
+        claim: a contrast on random halves; of others there is nothing.
         lengths: tables of runs of the same pairs, by the epochs that they were trained for.
+        outcome: among ``stats.OUTCOMES``.
+
+    Returns:
+        By epochs, short to long, in the form of ``stats.contrast``; lengths at which no pair has it are left out.
     """
+    found = {epochs: claim.contrast(lengths[epochs], outcome) for epochs in sorted(lengths)}
+    found = {epochs: rows for epochs, rows in found.items() if len(rows)}
+    if not found:
+        return {}
+    shared = reduce(pd.merge, (rows[PLACE] for rows in found.values()))
+    return {epochs: rows.merge(shared) for epochs, rows in found.items() if len(shared)}
+
+
+def last_change(claim: Claim, lengths: Mapping[int, pd.DataFrame]) -> Estimate | None:
+    """What the last doubling of the training changed of a claim's number, pair by pair; None where it wasn't run."""
     found = [rows for epochs in sorted(lengths) if len(rows := claim.contrast(lengths[epochs]))]
     changes = difference(found[-1], found[-2]) if len(found) > 1 else NONE
     return estimate(changes) if len(changes) else None
@@ -316,6 +341,7 @@ def effects_table(found: list[Effect]) -> pd.DataFrame:
             effect.claim.words,
             effect.claim.measure,
             str(effect.paper),
+            "" if effect.claim.table_1 is None else signed(effect.claim.table_1),
             effect.ours_text,
             effect.ours.behind if effect.ours else "",
             effect.verdict,
@@ -324,7 +350,16 @@ def effects_table(found: list[Effect]) -> pd.DataFrame:
         )
         for effect in found
     ]
-    columns = ["", "claim", "measured by", f"{paper.CITATION}, logs", "ours [95 %]", "interval over", "verdict"]
+    columns = [
+        "",
+        "claim",
+        "measured by",
+        f"{paper.CITATION}, logs",
+        "its table 1",
+        "ours [95 %]",
+        "interval over",
+        "verdict",
+    ]
     columns += ["in % of the base: the paper, ours", "in validation loss: the paper, ours"]
     return pd.DataFrame(rows, columns=columns).set_index("")
 

@@ -121,6 +121,7 @@ def _smoke() -> Profile:
     parts = _small_parts(main, "natural-manmade", few=100)
     # no transformer: it names one class after three epochs, at any size and rate that was tried
     parts["residual"] = (variant(main, "base,BnB,AnB", network="resnet32-tiny"),)
+    parts["restart"] = _restarts(main, (0.05, 0.1))
     return Profile("smoke", "the embedded data set on two CPU cores, in minutes: what CI runs", parts)
 
 
@@ -135,6 +136,7 @@ def _colab() -> Profile:
         recipe=Recipe(epochs=16, batch_size=128, learning_rate=0.04, dropout=0.25),
     )
     parts = {**_small_parts(main, "natural-manmade:0", few=50), **_of_today(main)}
+    parts["restart"] = _restarts(main, (0.04, 0.1, 0.2))
     return Profile("colab", "Tiny ImageNet at 32 px, one split, one direction, on a Colab GPU", parts, wants_gpu=True)
 
 
@@ -183,25 +185,26 @@ def _of_today(one: Study) -> dict[str, tuple[Study, ...]]:
     }
 
 
+def _restarts(one: Study, rates: Sequence[float]) -> tuple[Study, ...]:
+    """Frozen families whose fresh layers start at other rates than their bases did, with plain momentum as in 2014."""
+    frozen = variant(one, "base,BnB,AnB", base_recipe=one.recipe)
+    recipes = [dataclasses.replace(one.recipe, learning_rate=rate, nesterov=False) for rate in rates]
+    return tuple(dataclasses.replace(frozen, recipe=recipe) for recipe in recipes)
+
+
 def _of_the_dip(one: Study) -> dict[str, tuple[Study, ...]]:
     """Why the paper's middle broke: fresh layers that start at a high rate on finished ones."""
-    hot = dataclasses.replace(one.recipe, nesterov=False)  # plain momentum, as in 2014
-    hot = {rate: dataclasses.replace(hot, learning_rate=rate) for rate in (0.05, 0.1, 0.15, 0.2)}
-    frozen = variant(one, "base,BnB,AnB", base_recipe=one.recipe)
-    restart = [dataclasses.replace(frozen, recipe=recipe) for recipe in hot.values()]
+    restart = _restarts(one, (0.05, 0.1, 0.15, 0.2))
+    slow, hot = (variant(study, "base,BnB", targets=("B",)) for study in (restart[0], restart[-1]))
     early = [dataclasses.replace(one.recipe, until=epochs) for epochs in (6, 12, 18)]
-    unfinished = [
-        variant(frozen, "base,BnB", recipe=hot[rate], base_recipe=base, targets=("B",))
-        for rate in (0.2, 0.05)
-        for base in early
-    ]
-    warm = dataclasses.replace(hot[0.2], warmup_epochs=8.0)
+    unfinished = [dataclasses.replace(study, base_recipe=base) for study in (hot, slow) for base in early]
+    warm = dataclasses.replace(hot, recipe=dataclasses.replace(hot.recipe, warmup_epochs=8.0))
     steps = [_in_steps(variant(one, "base,BnB,AnB"), 96)]
     steps.append(_in_steps(variant(one, "base,BnB,AnB", images_per_class=100), 120))
     return {
         "restart": (*restart, dataclasses.replace(restart[-1], seeds=(1,))),
         "unfinished": tuple(unfinished),
-        "warm-up": (variant(frozen, "base,BnB", recipe=warm, targets=("B",)),),
+        "warm-up": (warm,),
         "steps": tuple(steps),
     }
 

@@ -202,7 +202,7 @@ def main_part() -> pd.DataFrame:
 
 
 def test_what_fine_tuning_gives_back(executed, accuracy):
-    told = executed("06_fine_tuning")
+    told = executed("07_fine_tuning")
     transfer, selffer = (np.mean([accuracy(f"{kind}{n}B+") for n in DEPTHS]) for kind in "AB")
     base = accuracy("base")
     assert told["effect_4a"] == pytest.approx(transfer - base)
@@ -216,7 +216,7 @@ def test_what_fine_tuning_gives_back(executed, accuracy):
 
 
 def test_what_distance_costs(executed, accuracy):
-    told = executed("07_distance")
+    told = executed("08_distance")
     near = {n: accuracy(f"A{n}B") - accuracy("base") for n in DEPTHS}
     far = {
         n: np.mean([accuracy(f"A{n}B", "natural-manmade", t) - accuracy("base", "natural-manmade", t) for t in "AB"])
@@ -232,7 +232,7 @@ def test_what_distance_costs(executed, accuracy):
 
 
 def test_what_the_dial_says_at_its_ends(executed, accuracy):
-    told = executed("07_distance")
+    told = executed("08_distance")
     for treatment, prefix in (("A7B", ""), ("A2B", "first_")):
         for name, x in (("alike", 1.0), ("apart", 0.0)):
             lost = accuracy(treatment, f"similarity:{x}") - accuracy("base", f"similarity:{x}")
@@ -258,13 +258,13 @@ def saved_by(runs, family: str, share: float) -> float:
 
 @pytest.mark.parametrize(("share", "number", "selffer"), [(0.9, "8a", "own_90"), (1.0, "8b", "own_100")])
 def test_how_much_sooner_transfer_gets_there_and_the_selffer(executed, runs, share, number, selffer):
-    told = executed("08_speed")
+    told = executed("09_speed")
     assert told[f"effect_{number}"] == pytest.approx(saved_by(runs, r"A\dB\+", share), abs=0.1)
     assert numbers(told[selffer])[0] == pytest.approx(saved_by(runs, r"B\dB\+", share), abs=0.1)
 
 
 def test_what_few_images_gain_by_transfer(executed, accuracy):
-    told = executed("08_speed")
+    told = executed("09_speed")
     assert told["count"] == 100
     for name, treatment in (("frozen", "A3B"), ("tuned", "A5B+")):
         gained = accuracy(treatment, images=100) - accuracy("base", images=100)
@@ -272,12 +272,12 @@ def test_what_few_images_gain_by_transfer(executed, accuracy):
 
 
 def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):
-    told = executed("09_decisions")
+    told = executed("10_decisions")
     assert told["total"] == 16
     assert sum(int(number) for number in re.findall(r"\*: (\d+)", told["summary"])) == 16
-    assert told["c5"] == executed("06_fine_tuning")["verdict"]
+    assert told["c5"] == executed("07_fine_tuning")["verdict"]
     assert told["versus"] == "not run"
-    assert told["selffer"] == executed("08_speed")["own_90"]
+    assert told["selffer"] == executed("09_speed")["own_90"]
     lost = [
         accuracy(f"A{n}B", "natural-manmade", t) - accuracy("base", "natural-manmade", t) for n in DEPTHS for t in "AB"
     ]
@@ -287,7 +287,7 @@ def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):
 
 
 def test_the_networks_of_today_and_what_moves_in_a_frozen_part(executed, runs, accuracy):
-    told = executed("10_networks_of_today")
+    told = executed("11_networks_of_today")
     lost = {
         (network, n): accuracy(f"A{n}B", network=network) - accuracy("base", network=network)
         for network in ("alexnet32-tiny", "resnet32-tiny")
@@ -305,7 +305,7 @@ def test_the_networks_of_today_and_what_moves_in_a_frozen_part(executed, runs, a
 
 
 def test_the_case_of_the_solar_cells_is_told_as_it_was_measured(executed):
-    told, store = executed("10_networks_of_today"), ROOT / "book" / "results" / "solar-cells"
+    told, store = executed("11_networks_of_today"), ROOT / "book" / "results" / "solar-cells"
     about = json.loads((store / "measurement.json").read_text(encoding="utf-8"))
     labels, scores = np.array(about["labels"]), {}
     for key in about["runs"]:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 from small_studies import numbers, pictures, small_study, strays, trained_alone, use_data_folder, weights
@@ -18,9 +19,11 @@ from transferlib import doctor, treatments
 from transferlib.cli import main
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
-from transferlib.executors import Ray, run_study
+from transferlib.executors import Ray, Serial, run_study
 from transferlib.executors import ray as of_ray
 from transferlib.executors.graph import Incomplete
+from transferlib.measuring import OfNetwork, measure, network
+from transferlib.measuring.budget import Budget
 from transferlib.profiles import Profile
 from transferlib.records import config_key
 from transferlib.store import Store
@@ -103,6 +106,26 @@ def test_two_machines_make_the_store_that_one_process_makes(cluster, short, tmp_
     assert sorted(table["treatment"]) == ["A1B", "A3B+", "A4B", "B2B", "base", "base"]
 
 
+def test_a_measurement_is_the_same_on_a_cluster(cluster, tmp_path, monkeypatch):
+    asked = treatments.parse_treatments("A7B,A4B")
+    monkeypatch.setattr(network, "_budget", lambda *_: Budget(asked, asked, (), 60.0))
+    target = f"folder:{pictures()}"
+    found = [
+        measure(
+            "torchvision:mobilenet_v3_small",
+            target,
+            tmp_path / str(k),
+            epochs=1,
+            device="cpu",
+            network=OfNetwork(weights="none", resolution=32, minutes=600.0),
+            executor=executor,
+        )
+        for k, executor in enumerate((Serial(), on(cluster)))
+    ]
+    pd.testing.assert_frame_equal(found[0].table, found[1].table)
+    assert numbers(Store(tmp_path / "0")) == numbers(Store(tmp_path / "1")) != {}
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_killed_worker_is_named_and_its_family_is_taken_up_again(cluster, long, tmp_path, shared):
     def kill(event):
@@ -139,7 +162,7 @@ def test_a_stop_reaches_all_workers_and_the_study_goes_on_from_their_checkpoints
 SCRIPT = f"""
 import sys
 from small_studies import small_study
-from transferlib.executors import Ray, run_study
+from transferlib.executors import Ray, Serial, run_study
 from transferlib.store import Store
 study = small_study("{TREATMENTS}", folder=sys.argv[3], epochs={LONG})
 run_study(study, Store(sys.argv[1]), executor=Ray(address=sys.argv[2]), device="cpu", precision="fp32",

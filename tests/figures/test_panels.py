@@ -188,7 +188,7 @@ def test_learning_curves_are_in_percent_and_the_base_in_its_own_style():
 
 def test_the_steps_of_a_rate_are_drawn_and_a_rate_that_always_falls_is_not():
     stalled, base = paper.curve("transfer1A1A_1_5"), paper.curve("half1A")
-    ax = drawn(learning_figure({"B5B": stalled, "base": base}, "", outcome="train_loss"))
+    ax = drawn(learning_figure({"B5B": stalled, "base": base}, "", outcomes=["train_loss"]))
     upright = [one.get_xdata()[0] for one in ax.lines if len(set(one.get_xdata())) == 1]
     assert upright == pytest.approx([178 * k / 4.5 for k in (1, 2, 3, 4)], abs=0.1)
     assert line(ax, "base")[178] == pytest.approx(base["train_loss"].iloc[-1]) and "training loss" in ax.get_ylabel()

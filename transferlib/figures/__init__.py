@@ -5,6 +5,7 @@ One colour and one marker per treatment throughout the book. The pictures of wha
 """
 
 from transferlib.figures.doses import figure_doses, responses
+from transferlib.figures.lengths import figure_lengths, lengths_of
 from transferlib.figures.measured import figure_measured
 from transferlib.figures.panels import (
     Panel,

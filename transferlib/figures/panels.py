@@ -6,7 +6,7 @@ Every panel draws the paper's own runs as well (``transferlib.paper.table``), so
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -241,14 +241,14 @@ def _falls(curve: pd.DataFrame) -> list[float]:
 
 
 def learning_figure(
-    named: Mapping[str, pd.DataFrame], title: str, height: float = 4.0, outcome: str = "top1"
+    named: Mapping[str, pd.DataFrame], title: str, height: float = 4.0, outcomes: Sequence[str] = ("top1",)
 ) -> Figure:
-    """A figure of learning curves; see ``learning``."""
-    figure = Figure(figsize=(8.0, height), layout="constrained")
-    ax = figure.subplots()
-    _begin(ax, title)
-    learning(ax, named, outcome)
-    _end(ax)
+    """A figure of learning curves, a panel for each outcome; see ``learning``."""
+    figure = Figure(figsize=(8.0 if len(outcomes) == 1 else 10.0, height), layout="constrained")
+    for ax, outcome in zip(figure.subplots(1, len(outcomes), squeeze=False)[0], outcomes, strict=True):
+        _begin(ax, title if outcome == outcomes[0] else "")
+        learning(ax, named, outcome)
+        _end(ax)
     return figure
 
 

@@ -7,3 +7,4 @@ from transferlib.widgets.dial import similarity_dial
 from transferlib.widgets.explorer import Explorer, Frame
 from transferlib.widgets.learning import learning_curves
 from transferlib.widgets.network import cut_the_network, draw_network
+from transferlib.widgets.rate import turn_the_rate
