@@ -24,6 +24,7 @@ from transferlib.effects import (
     judge_loss,
     judge_same,
     last_change,
+    outcomes_table,
 )
 from transferlib.stats import Estimate, estimate
 
@@ -241,7 +242,10 @@ def test_a_number_stands_beside_its_share_of_the_base_and_its_loss(tmp_path):
     assert theirs.mean == pytest.approx(-1.0, abs=0.05)  # of 62.5 %
     assert ours.mean == pytest.approx(-100 * sum(0.1 / (0.4 + 0.01 * i) for i in range(4)) / 4)
     assert found["1c"].others["loss"][1].mean == pytest.approx(0.5)
-    assert effects_table([*found.values()]).iloc[2, -1].endswith("; +0.50 [+0.50, +0.50]")
+    table = outcomes_table([*found.values()])
+    assert table.loc["1c", "validation loss: ours"] == "+0.50 [+0.50, +0.50]"
+    assert table.loc["1c", "% of the base: ours"].startswith("-24.1 [")
+    assert table.loc["1c", "% of the base: paper"] == "-1.0" and "8a" not in table.index
     assert found["8a"].others == {"share": (None, None), "loss": (None, None)}
 
 

@@ -331,10 +331,7 @@ def last_change(claim: Claim, lengths: Mapping[int, pd.DataFrame]) -> Estimate |
 
 
 def effects_table(found: list[Effect]) -> pd.DataFrame:
-    """The effects as text, one row per claim; in points, slopes in points a layer, epochs in %.
-
-    Beside them the same as a share of the own base's accuracy, and in validation loss, the paper's and ours.
-    """
+    """The effects as text, one row per claim; in points, slopes in points a layer, epochs in %."""
     rows = [
         (
             effect.claim.number,
@@ -345,30 +342,28 @@ def effects_table(found: list[Effect]) -> pd.DataFrame:
             effect.ours_text,
             effect.ours.behind if effect.ours else "",
             effect.verdict,
-            _both(effect, "share", 1),
-            _both(effect, "loss", 2),
         )
         for effect in found
     ]
-    columns = [
-        "",
-        "claim",
-        "measured by",
-        f"{paper.CITATION}, logs",
-        "its table 1",
-        "ours [95 %]",
-        "interval over",
-        "verdict",
+    columns = ["", "claim", "measured by", f"{paper.CITATION}, logs", "its table 1", "ours [95 %]", "interval over"]
+    return pd.DataFrame(rows, columns=[*columns, "verdict"]).set_index("")
+
+
+def outcomes_table(found: list[Effect]) -> pd.DataFrame:
+    """The same effects in other outcomes: as a share of the own base's accuracy, and in validation loss (nats)."""
+    rows = [
+        (effect.claim.number, effect.claim.measure, *_both(effect, "share", 1), *_both(effect, "loss", 2))
+        for effect in found
+        if any(any(pair) for pair in effect.others.values())
     ]
-    columns += ["in % of the base: the paper, ours", "in validation loss: the paper, ours"]
-    return pd.DataFrame(rows, columns=columns).set_index("")
+    columns = [f"{outcome}: {whose}" for outcome in ("% of the base", "validation loss") for whose in ("paper", "ours")]
+    return pd.DataFrame(rows, columns=["", "measured by", *columns]).set_index("")
 
 
-def _both(effect: Effect, outcome: str, digits: int) -> str:
-    """The paper's number in an outcome, and ours with its interval; nothing where neither is one."""
+def _both(effect: Effect, outcome: str, digits: int) -> tuple[str, str]:
+    """The paper's number in an outcome, and ours with its interval."""
     theirs, ours = effect.others.get(outcome, (None, None))
-    said = [signed(theirs.mean, digits) if theirs else "–", ours.text(digits) if ours else "–"]
-    return "; ".join(said) if theirs or ours else ""
+    return signed(theirs.mean, digits) if theirs else "–", ours.text(digits) if ours else "–"
 
 
 def epochs_table(named: dict[str, pd.DataFrame], shares: Sequence[float] = (0.9, 1.0)) -> pd.DataFrame:
