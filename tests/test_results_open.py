@@ -11,6 +11,7 @@ from small_studies import invented, small_study, store_of, strays, use_data_fold
 from transferlib import profiles, records, results
 from transferlib.errors import TransferlibError
 from transferlib.profiles import Profile
+from transferlib.records import config_key
 from transferlib.results import (
     compared,
     convergence,
@@ -22,6 +23,7 @@ from transferlib.results import (
 )
 from transferlib.stats import Estimate, contrast, minus
 from transferlib.store import Store
+from transferlib.train import Recipe
 
 
 @pytest.fixture
@@ -114,6 +116,27 @@ def test_the_inventory_is_of_the_whole_store(tiny):
     listed = opened.inventory().set_index("epochs")
     assert listed.loc[[2, 3], "runs"].tolist() == [1, 1]
     assert set(listed["family"]) == {"base"} and listed["made on"].str.contains("torch").all()
+
+
+def test_the_inventory_tells_recipes_apart_and_those_of_the_source(tmp_path):
+    usual = Recipe(epochs=5, learning_rate=0.05)
+    early, hot = dataclasses.replace(usual, until=3), dataclasses.replace(usual, learning_rate=0.2, nesterov=False)
+    steps, warm = (dataclasses.replace(usual, **change) for change in ({"schedule": "step"}, {"warmup_epochs": 3.0}))
+    asked = [("base", usual, None), ("B1B", usual, None), ("base", early, None), ("B1B", hot, usual)]
+    asked += [("B1B", hot, early), ("B1B", steps, usual), ("B1B", warm, usual)]
+    made = [invented(name, 0.5, recipe=recipe, base_recipe=base) for name, recipe, base in asked]
+    made = [record | {"execution": "cpu fp32", "versions": {"torch": "2"}} for record in made]
+    records = {config_key(record["config"]): record for record in made}
+    found = dataclasses.replace(open_results("published"), records=records).inventory()
+    assert sorted(zip(found["family"], found["rate"], strict=True)) == [
+        ("BnB", "0.05"),
+        ("BnB", "0.05, in steps on 0.05"),
+        ("BnB", "0.05, warm-up 3 on 0.05"),
+        ("BnB", "0.2, plain on 0.05"),
+        ("BnB", "0.2, plain on 0.05, until 3"),
+        ("base", "0.05"),
+        ("base", "0.05, until 3"),
+    ]
 
 
 def names(table):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import platformdirs
@@ -176,11 +177,21 @@ class Results:
         counts = table["images_per_class"].map(lambda count: "all" if pd.isna(count) else f"{count:.0f}")
         made = [self.records[key] for key in table["key"]]
         made = [f"{r['device']}, {r['execution']}, torch {r['versions']['torch']}" for r in made]
+        rates = [self._rate(self.records[key]["config"]) for key in table["key"]]
         table = table.assign(family=family_names(table), minutes=table["seconds"] / 60, per_class=counts, made=made)
-        rows = table.groupby(["dataset", "network", "epochs", "per_class", "split", "target", "family"], sort=False)
+        table = table.assign(rate=rates)
+        by = ["dataset", "network", "epochs", "rate", "per_class", "split", "target", "family"]
+        rows = table.groupby(by, sort=False)
         words = rows["made"].agg(lambda said: "; ".join(sorted(set(said))))
         found = {"runs": rows.size(), "minutes": rows["minutes"].sum().round(1), "made on": words}
         return pd.DataFrame(found).reset_index()
+
+    def _rate(self, config: Mapping[str, Any]) -> str:
+        """A run's peak rate, and what else sets its recipe, or that of its source, apart."""
+        own = _rate_of(config["recipe"])
+        source = self.records.get(config["source_key"] or "")
+        of_source = _rate_of(source["config"]["recipe"]) if source else own
+        return own if of_source == own else f"{own} on {of_source}"
 
     def base(self, half: str, split: str = "random:0") -> Stack:
         """The trained base of a half, in float32 on the CPU, for looking into; on a profile's main network.
@@ -210,6 +221,14 @@ class Results:
     def made_on(self) -> str:
         """The devices that the runs were trained on."""
         return ", ".join(sorted(self.table["device"].unique()))
+
+
+def _rate_of(recipe: Mapping[str, Any]) -> str:
+    words = [f"{recipe['learning_rate']:g}"]
+    words += ["plain"] * (not recipe["nesterov"]) + ["in steps"] * (recipe["schedule"] == "step")
+    words += [f"warm-up {recipe['warmup_epochs']:g}"] * (recipe["warmup_epochs"] > 1)
+    words += [f"until {recipe['until']}"] if recipe.get("until") else []
+    return ", ".join(words)
 
 
 def _entered(study: Study, everything: pd.DataFrame) -> pd.DataFrame:

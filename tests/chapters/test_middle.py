@@ -1,0 +1,143 @@
+"""Chapter 6 speaks of the published runs and of the paper's logs: its numbers worked out here from the files alone."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from statistics import mean
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NUMBER = r"[-−+]?\d+(?:\.\d+)?"
+
+
+def number(text: str) -> float:
+    """The first number of a text such as ``-1.2 [-2.0, -0.4]``."""
+    return float(re.findall(NUMBER, text)[0].replace("−", "-"))
+
+
+@cache
+def logged(run: str) -> dict[int, dict[str, float]]:
+    """A network of the paper: its log by the iteration."""
+    with (ROOT / "transferlib" / "paper_curves.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["run"] == run]
+    names = ("learning_rate", "train_loss", "top1")
+    return {int(float(row["iteration"])): {name: float(row[name]) for name in names} for row in rows}
+
+
+def at_the_end(run: str) -> float:
+    """The training loss of the last two points of a log."""
+    log = logged(run)
+    return mean(log[at]["train_loss"] for at in sorted(log)[-2:])
+
+
+@cache
+def records() -> tuple[dict, ...]:
+    """The published runs on the first random halves of Tiny ImageNet by the AlexNet, all images, 24 epochs."""
+    found = []
+    for path in (ROOT / "book" / "results" / "runs").glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        config = record["config"]
+        asked = (config["data"]["name"], config["network"]["name"], config["split"], config["recipe"]["epochs"])
+        whole = config["data"]["images_per_class"] is None and "until" not in config["recipe"]
+        if asked == ("tiny-imagenet", "alexnet32-small", "random:0", 24) and whole:
+            found.append({**record, "key": path.stem})
+    return tuple(found)
+
+
+@cache
+def restarted(rate: float) -> dict[tuple[str, str, int], dict]:
+    """The runs whose fresh layers started at a rate, by plain momentum: by treatment, target and seed."""
+    found = {}
+    for one in records():
+        config, recipe = one["config"], one["config"]["recipe"]
+        if (recipe["learning_rate"], recipe["nesterov"], recipe["warmup_epochs"]) == (rate, False, 1.0):
+            found[config["treatment"], config["target"], config["seed"]] = one
+    return found
+
+
+@cache
+def bases() -> dict[tuple[str, int], dict]:
+    """The bases of the main study, which the restarted runs copy from, by target and seed."""
+    found = {}
+    for one in records():
+        config, recipe = one["config"], one["config"]["recipe"]
+        if config["treatment"] == "base" and recipe["learning_rate"] == 0.05 and recipe["nesterov"]:
+            found[config["target"], config["seed"]] = one
+    return found
+
+
+def gaps(rate: float, first: str, second: str, depths: Iterable[int], outcome: str = "top1") -> dict[tuple, float]:
+    """One family minus another (``base`` too), the mean over depths, by target and seed, where all of it was run."""
+
+    def value(family: str, n: int, pair: tuple[str, int]) -> float:
+        run = bases()[pair] if family == "base" else restarted(rate)[(family.replace("n", str(n)), *pair)]
+        return 100 * run["top1"] if outcome == "top1" else run["curve"][-1][outcome]
+
+    found = {}
+    for pair in bases():
+        with contextlib.suppress(KeyError):
+            found[pair] = mean(value(first, n, pair) - value(second, n, pair) for n in depths)
+    return found
+
+
+def gap(*asked: object) -> float:
+    return mean(gaps(*asked).values())
+
+
+def test_the_stall_is_told_as_the_papers_log_has_it(executed):
+    told = executed("06_middle")
+    cut, base = logged("transfer0A0A_1_5"), logged("half0A")
+    for at in (1000, 10_000, 100_000):
+        assert told[f"cut_{at}"] == pytest.approx(100 * cut[at]["top1"])
+        assert told[f"base_{at}"] == pytest.approx(100 * base[at]["top1"])
+    assert told["jump"] == pytest.approx(100 * (cut[110_000]["top1"] - cut[100_000]["top1"]))
+    assert told["cut_end"] == pytest.approx(at_the_end("transfer0A0A_1_5"))
+    assert told["base_end"] == pytest.approx(at_the_end("half0A"))
+    assert told["stood"] == math.ceil(100 * max(row["top1"] for at, row in cut.items() if at <= 100_000))
+    assert told["jump"] > 10 and told["cut_end"] > 2 * told["base_end"]  # as the text says in words
+
+
+def test_the_papers_middle_lacks_training_and_ours_does_not(executed):
+    told = executed("06_middle")
+    for n, name in ((4, "four"), (5, "five")):
+        excess = [at_the_end(f"transfer{s}A{s}A_1_{n}") - at_the_end(f"half{s}A") for s in range(4)]
+        assert told[name] == pytest.approx(mean(excess))
+    assert told["five"] > told["four"] > 3 * told["rest"] and told["below"] > 0
+
+
+MILD, HOT = 0.05, 0.2
+MIDDLE, END = (2, 3, 4, 5), (6, 7)
+
+
+def test_the_middle_sinks_with_the_rate_and_the_end_does_not(executed):
+    told = executed("06_middle")
+    assert (told["mild"], told["hot"]) == (MILD, HOT)
+    by_rate = {number(text.split(" at ")[1]): number(text) for text in told["middles"].split("; ")}
+    assert set(by_rate) >= {MILD, HOT}
+    for rate, middle in by_rate.items():
+        assert middle == pytest.approx(gap(rate, "BnB", "base", MIDDLE), abs=0.051)
+    assert told["level"] == pytest.approx(gap(MILD, "BnB", "base", MIDDLE))
+    assert told["sunk"] == pytest.approx(gap(HOT, "BnB", "base", MIDDLE))
+    assert number(told["end"]) == pytest.approx(gap(HOT, "BnB", "base", END), abs=0.051)
+    deepest = {n: gap(HOT, "BnB", "base", [n]) for n in MIDDLE}
+    assert told["where"] == min(deepest, key=lambda n: deepest[n])
+    assert told["depth"] == pytest.approx(-min(deepest.values()))
+    for rate, name in ((MILD, "below"), (HOT, "above")):
+        assert told[name] == pytest.approx(gap(rate, "BnB", "base", [5], "train_loss"))
+
+
+def test_which_of_the_two_losses_the_rate_moves(executed):
+    told = executed("06_middle")
+    for name, end, families in (("cut_moves", "cut", ("base", "BnB")), ("features_move", "features", ("BnB", "AnB"))):
+        hot, mild = (gaps(rate, *families, MIDDLE) for rate in (HOT, MILD))
+        moved = mean(hot[pair] - mild[pair] for pair in hot.keys() & mild.keys())
+        assert number(told[name]) == pytest.approx(moved, abs=0.051)
+        assert told[end] == pytest.approx(moved)
