@@ -18,7 +18,7 @@ ACROSS = 4  # panels beside each other
 
 
 def figure_lengths(lengths: Mapping[int, pd.DataFrame]) -> Figure:
-    """A panel for each claim that is a contrast and was run at two lengths at least: its number against the epochs.
+    """A panel for each claim that is a contrast and was run at two lengths at least: its number, in points, against the epochs.
 
     Args:
         lengths: some of the pairs trained longer and longer, by epochs, as ``Results.lengths``.
@@ -26,7 +26,7 @@ def figure_lengths(lengths: Mapping[int, pd.DataFrame]) -> Figure:
     found = [(claim, rows) for claim in CLAIMS if len(rows := lengths_of(claim, lengths)) > 1]
     down = -(-len(found) // ACROSS)
     figure = Figure(figsize=(10.0, 2.4 * max(down, 1)), layout="constrained")
-    axes = [*figure.subplots(max(down, 1), ACROSS, squeeze=False, sharex=True).flat]
+    axes = [*figure.subplots(max(down, 1), ACROSS, squeeze=False).flat]
     for ax, (claim, rows) in zip(axes, found, strict=False):
         _panel(ax, claim, rows)
     for ax in axes[len(found) :]:
@@ -51,7 +51,5 @@ def _panel(ax: Axes, claim: Claim, rows: pd.DataFrame) -> None:
     interval_line(ax, rows.assign(n=np.log2(rows["epochs"])), STYLE["AnB"], claim.number)
     ax.set_xticks(np.log2(rows["epochs"]), [f"{epochs:g}" for epochs in rows["epochs"]])
     ax.set_title(f"{claim.number}: {claim.measure}", fontsize=9, loc="left")
-    if ax.get_subplotspec().is_last_row():
-        ax.set_xlabel("epochs")
-    if ax.get_subplotspec().is_first_col():
-        ax.set_ylabel("points")
+    ax.margins(x=0.15)
+    ax.set_xlabel("epochs")
