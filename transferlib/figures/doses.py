@@ -69,5 +69,6 @@ def _by_dose(ax: Axes, doses: Mapping[float, pd.DataFrame]) -> None:
     for part, found in rows.groupby("part", sort=False):
         style, _ = PARTS[str(part)]
         interval_line(ax, found.rename(columns={"rate": "n"}), style, str(part))
+    ax.set_xticks(sorted(doses), [f"{rate:g}" for rate in sorted(doses)])
     ax.set_xlabel("peak rate of what is fresh")
     ax.set_ylabel(f"points of top-1, mean of n = {MIDDLE[0]} to {MIDDLE[-1]}")
