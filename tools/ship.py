@@ -85,9 +85,10 @@ def ship_measures(store: Store, to: Store) -> None:
 
 
 def ship_likeness(stores: list[Store], to: Store) -> None:
-    """Write ``likeness.json`` for the main network and those of today, of the first split."""
+    """Write ``likeness.json`` for the main network and those of today, of the first split; others' stay as they are."""
     studies = [STUDY, *(profile("published").part(part)[0] for part in TODAY)]
-    sets, found = class_sets(OpenData().dataset(plan_of(SPLITS[0], "A")), SPLITS[0]), {}
+    sets, path = class_sets(OpenData().dataset(plan_of(SPLITS[0], "A")), SPLITS[0]), to.folder / "likeness.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for study in studies:
         plans = [plan_of(SPLITS[0], half, study) for half in "AB"]
         holding = [store for store in stores if all(_has(store, plan) for plan in plans)]
@@ -96,7 +97,7 @@ def ship_likeness(stores: list[Store], to: Store) -> None:
             net_a, net_b = (rounded(holding[0], plan) for plan in plans)
             found[study.network] = {**likeness(net_a, net_b, sets), **bases, "made_with": versions()}
             print(study.network, found[study.network]["cka"])
-    (to.folder / "likeness.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def _has(store: Store, plan: FamilyPlan) -> bool:
