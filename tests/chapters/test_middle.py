@@ -53,6 +53,19 @@ def records() -> tuple[dict, ...]:
 
 
 @cache
+def in_steps() -> dict[str, dict]:
+    """The runs on target B by the paper's form of schedule, 100 images a class, by treatment."""
+    found = {}
+    for path in (ROOT / "book" / "results" / "runs").glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        config = record["config"]
+        asked = (config["target"], config["recipe"]["schedule"], config["data"]["images_per_class"])
+        if asked == ("B", "step", 100) and config["treatment"][0] in "Bb":
+            found[config["treatment"]] = record
+    return found
+
+
+@cache
 def restarted(rate: float) -> dict[tuple[str, str, int], dict]:
     """The runs whose fresh layers started at a rate, by plain momentum: by treatment, target and seed."""
     found = {}
@@ -107,10 +120,10 @@ def test_the_stall_is_told_as_the_papers_log_has_it(executed):
 
 def test_the_papers_middle_lacks_training_and_ours_does_not(executed):
     told = executed("06_middle")
-    for n, name in ((4, "four"), (5, "five")):
+    for n, name in ((4, "paper_four"), (5, "paper_five")):
         excess = [at_the_end(f"transfer{s}A{s}A_1_{n}") - at_the_end(f"half{s}A") for s in range(4)]
         assert told[name] == pytest.approx(mean(excess))
-    assert told["five"] > told["four"] > 3 * told["rest"] and told["below"] > 0
+    assert told["paper_five"] > told["paper_four"] > 3 * told["rest"] and told["below"] > 0
 
 
 MILD, HOT = 0.05, 0.2
@@ -132,6 +145,32 @@ def test_the_middle_sinks_with_the_rate_and_the_end_does_not(executed):
     assert told["depth"] == pytest.approx(-min(deepest.values()))
     for rate, name in ((MILD, "below"), (HOT, "above")):
         assert told[name] == pytest.approx(gap(rate, "BnB", "base", [5], "train_loss"))
+
+
+def test_a_base_at_that_rate_loses_more_than_any_cut_network(executed):
+    told = executed("06_middle")
+    hot = [one for one in records() if one["config"]["treatment"] == "base" and not one["config"]["recipe"]["nesterov"]]
+    (alone,) = [one for one in hot if one["config"]["recipe"]["learning_rate"] == HOT]
+    lost = 100 * (alone["top1"] - bases()["B", 0]["top1"])
+    assert number(told["alone"]) == pytest.approx(lost, abs=0.051) and told["whole"] == pytest.approx(lost)
+    assert all(gap(HOT, "BnB", "base", [n]) > lost for n in range(1, 8))
+    excess = {n: gap(HOT, "BnB", "base", [n], "train_loss") for n in (4, 5, 6)}
+    assert [told[f"hot_{name}"] for name in ("four", "five", "six")] == pytest.approx([*excess.values()])
+    assert excess[5] > max(excess[4], excess[6])
+
+
+def test_in_the_papers_own_way_the_place_is_the_papers_and_the_size_is_not(executed):
+    told, runs = executed("06_middle"), in_steps()
+    lost = {name: runs[name]["curve"][-1]["train_loss"] for name in runs}
+    ends = [lost[f"B{n}B"] - lost["base"] for n in (4, 5, 6)]
+    assert [told[name] for name in ("four", "five", "six")] == pytest.approx(ends)
+    assert told["peak"] == pytest.approx(ends[1] - (ends[0] + ends[2]) / 2)
+    assert number(told["top"]) == pytest.approx(100 * (runs["B5B"]["top1"] - runs["base"]["top1"]), abs=0.051)
+    assert all(lost["B5B"] > lost[f"B{n}B"] for n in (1, 2, 3, 4, 6, 7)) and ends[1] < 0  # as the text says
+    falls = 27  # epochs to the first step of the rate, of 120
+    at = {name: [point["train_loss"] for point in runs[name]["curve"]] for name in ("base", "B4B", "B5B", "B6B")}
+    assert all(at["B5B"][k] > max(at["B4B"][k], at["B6B"][k]) for k in range(falls, 120))
+    assert all(at["base"][k] > at["B5B"][k] for k in range(falls))
 
 
 def test_which_of_the_two_losses_the_rate_moves(executed):
