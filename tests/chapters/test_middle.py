@@ -123,7 +123,7 @@ def test_the_papers_middle_lacks_training_and_ours_does_not(executed):
     for n, name in ((4, "paper_four"), (5, "paper_five")):
         excess = [at_the_end(f"transfer{s}A{s}A_1_{n}") - at_the_end(f"half{s}A") for s in range(4)]
         assert told[name] == pytest.approx(mean(excess))
-    assert told["paper_five"] > told["paper_four"] > 3 * told["rest"] and told["below"] > 0
+    assert told["paper_five"] > told["paper_four"] > 3 * told["rest"] and told["ours_below"] > 0
 
 
 MILD, HOT = 0.05, 0.2
