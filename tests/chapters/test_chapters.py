@@ -298,6 +298,9 @@ def test_the_networks_of_today_and_what_moves_in_a_frozen_part(executed, runs, a
     for line, network in zip(lines, ("alexnet32-tiny", "resnet32-tiny"), strict=True):
         for words, n in (("`AnB` at n = 4: ", 4), ("at n = 7: ", 7)):
             assert numbers(line.split(words)[1])[0] == pytest.approx(lost[network, n], abs=0.051)
+        for words, n in (("specificity there: ", 4), (") and ", 7)):
+            foreign = accuracy(f"B{n}B", network=network) - accuracy(f"A{n}B", network=network)
+            assert numbers(line.split(words)[-1])[0] == pytest.approx(foreign, abs=0.051)
     reached = [np.mean([accuracy("base", target=t, network="resnet32-tiny") for t in "AB"])]
     assert numbers(told["reached"])[1:] == pytest.approx(reached, abs=0.051)
     norms = 1 + 4 + 5  # of a ResNet-18: the first, those of layer1, those of layer2 and its way past
