@@ -18,7 +18,7 @@ ACROSS = 4  # panels beside each other
 
 
 def figure_lengths(lengths: Mapping[int, pd.DataFrame]) -> Figure:
-    """A panel for each claim that is a contrast and was run at two lengths at least: its number, in points, against the epochs.
+    """A panel for each claim that is a contrast and was run at two lengths at least: its points against the epochs.
 
     Args:
         lengths: some of the pairs trained longer and longer, by epochs, as ``Results.lengths``.
