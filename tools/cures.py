@@ -104,15 +104,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("--to", type=Path, default=ROOT / "book" / "results")
     args = parser.parse_args(argv)
-    path, trainer = args.to / "cures.json", Trainer(Store(args.store), execution("cpu", "fp32"))
+    path, trainer = args.to / "cures.json", Trainer(Store(args.store), execution("cpu"))
     found = json.loads(path.read_text(encoding="utf-8"))["cures"] if path.exists() else {}
-    about = {"rate": RATE, "device": trainer.execution.device_name, "versions": versions()}
+    made = {"device": trainer.execution.device_name, "execution": str(trainer.execution), "versions": versions()}
     family = trainer.build(plan())
     assert family.prefix is not None
     for name, cure in cures(family.prefix, family.taps(fixed_batch(family)[0])).items():
         if name not in found:
             found[name] = trained(cured(trainer.build(plan()), cure), name)
-            path.write_text(json.dumps({**about, "cures": found}, indent=1) + "\n", encoding="utf-8")
+            path.write_text(json.dumps({"rate": RATE, **made, "cures": found}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
