@@ -1,10 +1,11 @@
 """Figures of the restart rate: each mark is where its runs say, and nothing is drawn of what was not run."""
 
+import pandas as pd
 import pytest
 from drawings import bars, drawn, ranges
 from small_studies import invented, store_of
 
-from transferlib.figures import figure_doses, responses
+from transferlib.figures import figure_costs, figure_doses, responses
 
 SINK = {0.05: 0.0, 0.1: 0.02, 0.2: 0.06}  # of BnB at n = 2 to 5; AnB lies .03 below
 
@@ -42,3 +43,14 @@ def test_what_was_not_run_has_no_response(doses, tmp_path):
     bare = {0.4: store_of(tmp_path / "bare", invented("base", 0.5)).table()}
     assert responses(bare).empty and len(responses(doses | bare)) == 6
     assert not figure_doses(bare).axes[1].get_legend_handles_labels()[0]
+
+
+def test_a_cost_lies_in_its_own_row_with_its_interval():
+    rows = [("nothing changed", 2.0, 1.0, 3.5), ("a warm-up", 1.5, 0.5, 2.0), ("one scale", -0.5, -1.0, 0.5)]
+    (ax,) = figure_costs(pd.DataFrame(rows, columns=["tried", "mean", "low", "high"])).axes
+    assert [text.get_text() for text in ax.get_yticklabels()] == [name for name, *_ in rows]
+    for row, (name, *numbers) in enumerate(rows):
+        (found,) = [one for one in ax.containers if one.get_label() == name]
+        (low, y), (high, _) = found.lines[2][0].get_segments()[0]
+        assert (found.lines[0].get_xdata()[0], low, high) == pytest.approx(tuple(numbers)) and y == row
+    assert ax.yaxis_inverted()  # the first is on top

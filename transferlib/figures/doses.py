@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from transferlib.cures import MIDDLE
 from transferlib.figures.marks import interval_line, n_axis
 from transferlib.figures.panels import OUTCOME, PARTS
-from transferlib.figures.style import DASHES, MARKERS, base_line, clean, legend
+from transferlib.figures.style import DASHES, MARKERS, STYLE, base_line, clean, legend
 from transferlib.stats import DECOMPOSITION, contrast, curves, estimate, minus
-
-MIDDLE = (2, 3, 4, 5)  # the depths whose mean is a dose's response
 
 
 def figure_doses(doses: Mapping[float, pd.DataFrame], outcome: str = "top1") -> Figure:
@@ -72,3 +71,23 @@ def _by_dose(ax: Axes, doses: Mapping[float, pd.DataFrame]) -> None:
     ax.set_xticks(sorted(doses), [f"{rate:g}" for rate in sorted(doses)])
     ax.set_xlabel("peak rate of what is fresh")
     ax.set_ylabel(f"points of top-1, mean of n = {MIDDLE[0]} to {MIDDLE[-1]}")
+
+
+def figure_costs(costs: pd.DataFrame) -> Figure:
+    """What the largest restart rate still costs, a row for each thing that was tried, with its interval.
+
+    Args:
+        costs: as ``transferlib.cures.costs`` gives them.
+    """
+    figure = Figure(figsize=(8.0, 1.2 + 0.4 * len(costs)), layout="constrained")
+    ax = figure.subplots()
+    clean(ax, grid=False)
+    ax.axvline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
+    colour, marker = STYLE["BnB"]
+    for row, (_, cost) in enumerate(costs.iterrows()):
+        bar = [[cost["mean"] - cost["low"]], [cost["high"] - cost["mean"]]]
+        ax.errorbar(cost["mean"], row, xerr=bar, color=colour, marker=marker, capsize=3, label=cost["tried"])
+    ax.set_yticks(range(len(costs)), costs["tried"])
+    ax.invert_yaxis()
+    ax.set_xlabel(f"points of top-1 that the rate costs BnB, mean of n = {MIDDLE[0]} to {MIDDLE[-1]}")
+    return figure

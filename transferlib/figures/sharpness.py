@@ -1,0 +1,50 @@
+"""The figure of the sharpness: how near the loss that is trained comes to the limit of its rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from transferlib.figures.style import DASHES, MARKERS, STYLE, Look, base_line, clean, legend
+
+Moments = Sequence[Mapping[str, float]]
+
+
+def figure_sharpness(measured: Mapping[str, Mapping[str, Moments]]) -> Figure:
+    """A panel for each rate: the sharpness as a share of the limit of the rate of the moment, against the epoch.
+
+    Args:
+        measured: by the rate in words (``at .05``) the moments of each run, as ``by_rate`` gives them.
+    """
+    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
+    axes = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
+    for ax, (rate, runs) in zip(axes, measured.items(), strict=True):
+        clean(ax)
+        base_line(ax, 1.0)
+        for i, (name, moments) in enumerate(runs.items()):
+            ax.plot([m["epoch"] for m in moments], [m["sharpness"] / m["limit"] for m in moments], **_look(name, i))
+        ax.set_title(rate, fontsize=9, loc="left")
+        ax.set_xlabel("epoch")
+        ax.set_yscale("log")
+        ax.label_outer()
+        legend(ax, frame=False)
+    axes[0].set_ylabel("sharpness / limit of the rate")
+    return figure
+
+
+def by_rate(runs: Mapping[str, Mapping[str, Moments]]) -> dict[str, dict[str, Moments]]:
+    """What ``tools/stability.py`` wrote, by the rate: the base's moments first, then those of the cut networks."""
+    found: dict[str, dict[str, Moments]] = {}
+    for name, moments in sorted(runs.items()):
+        found.setdefault(f"at {name.split(' at ')[-1]}", {}).update(moments)
+    return found
+
+
+def _look(name: str, i: int) -> Look:
+    if name == "base":
+        return {"color": STYLE["base"][0], "marker": STYLE["base"][1], "label": name}
+    colour = to_hex(matplotlib.colormaps["cividis"](0.2 * i))
+    return {"color": colour, "marker": MARKERS[i], "linestyle": DASHES[i], "label": name}
