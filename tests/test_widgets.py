@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,10 +17,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 from small_studies import invented, store_of
 
+from transferlib import paper
 from transferlib.attribution import as_input, first_guess
 from transferlib.errors import TransferlibError
 from transferlib.nets import network
 from transferlib.records import COLUMNS
+from transferlib.splits import RANDOM, of_kind
+from transferlib.stats import curves
 from transferlib.train import fresh_network
 from transferlib.treatments import Treatment
 from transferlib.widgets import (
@@ -33,7 +37,7 @@ from transferlib.widgets import (
     similarity_dial,
     turn_the_rate,
 )
-from transferlib.widgets.dial import _apart
+from transferlib.widgets.dial import _images
 from transferlib.widgets.learning import first_epoch
 from transferlib.widgets.microscope import microscope
 from transferlib.widgets.network import layer_names
@@ -58,6 +62,7 @@ class Page(HTMLParser):
     """The elements of a page: (tag, attributes, text inside, names of the elements around)."""
 
     VOID = ("img", "input", "meta")
+    CDATA_CONTENT_ELEMENTS = ("script", "style")
 
     def __init__(self, html):
         super().__init__()
@@ -80,6 +85,11 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [element for element in self.found if element[0] == tag]
+
+
+def picture(address):
+    """The picture in a data address, uint8 (H, W, 3)."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB"))
 
 
 def seen(page, number):
@@ -357,33 +367,48 @@ def test_outcomes_of_a_single_run_have_an_interval_over_the_test_images():
     assert "1 run, no interval" in str(bare)
 
 
+def data_of(drawing):
+    """What a drawing's script is given."""
+    (given,) = [e for e in Page(drawing.html()).all("script") if e[1].get("class") == "data"]
+    return json.loads(given[2])
+
+
 @pytest.fixture(scope="module")
 def cut():
     rows = [run("base", 0.5), run("A3B", 0.42), run("A7B", 0.3), run("B3B", 0.49), run("R3B", 0.2), run("A3B+", 0.55)]
-    return cut_the_network(pd.DataFrame(rows).drop(columns="correct"))
+    return cut_the_network({"ours": pd.DataFrame(rows).drop(columns="correct"), "theirs": paper.table()})
 
 
 def test_cut_says_what_was_done_and_what_came_of_it(cut):
-    other, own = "A, the other half", "B, its own half"
-    assert len(cut.combinations) == 7 * 3 * 2
-    assert cut._frame(("3", other, "frozen")).text == (
+    words = data_of(cut)["words"]
+    assert len(words) == 2 * 7 * 3 * 2
+    assert words["ours: A3B"] == (
         "A3B: layers 1 to 3 copied from A's base and frozen, layers 4 to 8 start anew; 42.0 % top-1, 8.0 points below "
         "the base's 50.0 % (1 run, no interval)."
     )
-    assert "and trained on" in cut._frame(("3", other, "fine-tuned")).text
-    assert "55.0 % top-1, 5.0 points above the base's 50.0 %" in cut._frame(("3", other, "fine-tuned")).text
-    assert cut._frame(("7", own, "frozen")).text == (
+    assert "and trained on" in words["ours: A3B+"]
+    assert "55.0 % top-1, 5.0 points above the base's 50.0 %" in words["ours: A3B+"]
+    assert words["ours: B7B"] == (
         "B7B: layers 1 to 7 copied from B's own base and frozen, layer 8 starts anew; no such run is in the store, so "
         "there is no number."
     )
-    never = cut._frame(("3", "random", "fine-tuned")).text
-    assert never.startswith("R3B+ is no treatment of its own")
-    assert "50.0 % top-1" in never
+    assert words["ours: R3B+"].startswith("R3B+ is no treatment of its own") and "50.0 % top-1" in words["ours: R3B+"]
+    assert "over 8 runs" in words["theirs: A3B"]
 
 
-def test_cut_pictures_share_their_axes(cut):
-    drawn = [cut._frame(labels).picture.axes[1] for labels in cut.combinations[:3]]
-    assert len({ax.get_ylim() for ax in drawn}) == 1
+def test_cut_draws_each_difference_with_its_interval(cut):
+    sets = data_of(cut)["sets"]
+    runs = {name: (one["difference"], one["low"]) for name, one in sets["ours"]["runs"].items()}
+    assert runs == {n: (d, None) for n, d in {"A3B": -8, "A7B": -20, "B3B": -1, "R3B": -30, "A3B+": 5}.items()}
+    expected = curves(of_kind(paper.table(), RANDOM), "AnB").set_index("n").loc[3]
+    found = sets["theirs"]["runs"]["A3B"]
+    assert found.pop("family") == "AnB"
+    assert [*found.values()] == pytest.approx([expected["mean"], expected["low"], expected["high"]], abs=1e-3)
+
+
+def test_cut_shows_all_networks_on_one_scale_and_random_filters_apart(cut):
+    low, high = data_of(cut)["reach"]
+    assert -25 < low < -20 and high > 5  # of A7B and A3B+; R3B would take it to -30
 
 
 def test_cut_needs_a_base_and_a_transfer_run():
@@ -439,19 +464,20 @@ def learning():
 
 
 def test_learning_curves_say_how_soon_the_bases_end_is_reached(learning):
-    assert learning.controls == {"family": ("AnB",), "n, layers copied": ("3", "7")}
-    assert learning._frame(("AnB", "3")).text == (
+    data = data_of(learning)
+    assert ([*data["families"]], data["depths"], data["start"]) == (["AnB"], [3, 7], ["AnB", 7])
+    assert data["words"]["A3B"] == (
         "A3B: 50.0 % top-1 after 4 epochs (mean of 2 runs); the base ends at 40.0 %. Of that, A3B reaches 90 % after "
         "epoch 2 (the base after epoch 3) and reaches 100 % after epoch 3 (the base after epoch 4)."
     )
-    assert "A7B never reaches 90 % (the base after epoch 3)" in learning._frame(("AnB", "7")).text
+    assert "A7B never reaches 90 % (the base after epoch 3)" in data["words"]["A7B"]
 
 
 def test_learning_curves_draw_the_mean_and_mark_the_epochs(learning):
-    ax = learning._frame(("AnB", "3")).picture.axes[0]
-    (chosen,) = [line for line in ax.lines if line.get_label() == "A3B"]
-    assert np.allclose(chosen.get_ydata(), [30, 37, 41, 50])
-    assert sorted(text.get_text() for text in ax.texts if text.get_text().isdigit()) == ["2", "3", "3", "4"]
+    chosen = data_of(learning)["families"]["AnB"]["3"]
+    assert chosen["accuracies"] == pytest.approx([30, 37, 41, 50])
+    assert [share["epochs"] for share in (*chosen["shares"], *chosen["base"]["shares"])] == [2, 3, 3, 4]
+    assert [share["level"] for share in chosen["shares"]] == pytest.approx([36, 40])
 
 
 def test_learning_curves_without_a_pair_are_refused():
@@ -476,27 +502,26 @@ def dial():
 
 
 def test_dial_turns_from_alike_to_far_and_says_the_loss(dial):
-    assert dial.combinations == [("1",), ("0.5",), ("0",)]
-    assert dial._frame(("0.5",)).text == (
+    turns = data_of(dial)["turns"]
+    assert [turn["similarity"] for turn in turns] == ["1", "0.5", "0"]
+    assert turns[1]["words"] == (
         "Similarity 0.5: AnB's top-1 minus that of the base, in points (one run each): A2B 0.0; A7B −10.0."
     )
+    assert turns[1]["rows"] == [[2, 0, None, None], [7, -10, None, None]]
 
 
 def test_dial_shows_both_halves_and_turns_only_b(dial):
-    alike, far = ([ax.images[0].get_array() for ax in dial._frame((x,)).picture.axes[:2]] for x in ("1", "0"))
-    assert alike[0].shape == (2 * 32, 5 * 32, 3)
-    assert np.array_equal(alike[0], far[0])
-    assert not np.array_equal(alike[1], far[1])
+    data = data_of(dial)
+    first, *_, last = [picture(one) for one in (data["A"], *(turn["B"] for turn in data["turns"]))]
+    assert first.shape == last.shape == (2 * 32, 5 * 32, 3)
+    assert len({turn["B"] for turn in data["turns"]}) == 3
+    tiled = np.concatenate([np.concatenate(_images(0.0)[1][start::2], axis=1) for start in (0, 1)])
+    assert np.corrcoef(last.ravel(), tiled.ravel())[0, 1] > 0.9  # noise and all, as a photograph is kept
 
 
 def test_dial_without_runs_is_refused():
     with pytest.raises(TransferlibError, match="no dial to turn"):
         similarity_dial(pd.DataFrame([run("base", 0.5, split="similarity:1.0")]))
-
-
-def test_labels_that_would_lie_on_one_another_are_moved_apart():
-    assert _apart([-45.0, -44.0, -20.0], 2.0) == [-45.0, -43.0, -20.0]
-    assert _apart([], 1.0) == []
 
 
 # --- the layer microscope ---
@@ -526,13 +551,11 @@ def test_turning_the_rate_shows_what_the_cut_costs_at_it_on_one_scale(tmp_path):
         records += [invented(f"B{n}B", 0.5 - sunk, train_loss=2.0 + 5 * sunk) for n in (3, 4)]
         doses[rate] = store_of(tmp_path / str(rate), *records).table()
     dial = turn_the_rate(doses)
-    assert dial.controls == {"peak rate of the fresh layers": ("0.05", "0.2")}
-    frames = [dial._frame((rate,)) for rate in ("0.05", "0.2")]
-    assert "top-1 minus" in frames[0].text and "B3B 0.0" in frames[0].text
-    assert "B3B −6.0 (" in frames[1].text and "training loss +0.30" in frames[1].text
-    limits = [[ax.get_ylim() for ax in frame.picture.axes] for frame in frames]
-    assert limits[0] == limits[1] and limits[0][0][0] < -6 and limits[0][1][1] > 0.3
-    marked = [line for line in frames[1].picture.axes[0].lines if line.get_marker() != "None"]
-    assert [*marked[0].get_ydata()] == pytest.approx([-6, -6])
+    mild, hot = data_of(dial)["rates"]
+    assert (mild["rate"], hot["rate"]) == ("0.05", "0.2")
+    assert "top-1 minus" in mild["words"] and "B3B 0.0" in mild["words"]
+    assert "B3B −6.0 (" in hot["words"] and "training loss +0.30" in hot["words"]
+    assert [row[:2] for row in hot["top1"]] == [[3, -6], [4, -6]]
+    assert [row[:2] for row in hot["train_loss"]] == [[3, 0.3], [4, 0.3]]
     with pytest.raises(TransferlibError, match="no rate to turn"):
         turn_the_rate({0.8: doses[0.8]})

@@ -156,10 +156,14 @@ def test_the_readers_own_setting_chooses_light_or_dark(visit):
 # --- explorers ---
 
 
-def explorers(opened, anew: bool = False):
+DRAWN = ".explorer[data-explorer]"
+
+
+def explorers(opened, kind: str = ".explorer:not([data-explorer])", anew: bool = False):
+    """Those whose pictures are in the page beforehand; ``DRAWN``: those that a script draws."""
     if anew:
         opened.page.reload()
-    found = opened.page.locator(".explorer")
+    found = opened.page.locator(kind)
     return [found.nth(i) for i in range(found.count())]
 
 
@@ -170,10 +174,10 @@ def state(explorer) -> tuple[bytes, str]:
     return picture.screenshot(animations="disabled"), explorer.locator("[aria-live]").inner_text()
 
 
-def test_the_books_four_explorers_are_there(html):
+def test_the_books_explorers_are_there(html):
     text = "".join((html / page).read_text(encoding="utf-8") for page in CHAPTERS)
     titles = set(re.findall(r'class="explorer".*?<figcaption>(.*?)</figcaption>', text, re.DOTALL))
-    assert len(titles) >= 4, titles
+    assert len(titles) >= 7, titles
 
 
 @each_chapter
@@ -217,13 +221,34 @@ def test_an_explorers_words_are_those_of_its_choice(opened):
 
 
 @each_chapter
+def test_drawn_explorers_answer_pointer_and_keyboard(opened):
+    for explorer in explorers(opened, DRAWN, anew=True):
+        slider, svg = explorer.locator("input[type=range]").first, explorer.locator("svg")
+        slider.scroll_into_view_if_needed()
+        box, before = slider.bounding_box(), svg.inner_html()
+        opened.page.mouse.click(box["x"] + 0.97 * box["width"], box["y"] + box["height"] / 2)
+        by_pointer = svg.inner_html()
+        assert by_pointer != before
+        slider.focus()
+        opened.page.keyboard.press("ArrowLeft")
+        assert svg.inner_html() != by_pointer
+        assert slider.evaluate("e => document.activeElement === e")
+
+
+@each_chapter
+def test_drawn_explorers_stand_on_the_pages_own_ground(opened):
+    for explorer in explorers(opened, DRAWN):
+        assert explorer.locator("svg").evaluate("e => getComputedStyle(e).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
+@each_chapter
 def test_on_paper_the_controls_are_gone_and_the_picture_stays(opened):
     page = opened.page
     page.emulate_media(media="print")
     try:
-        for explorer in explorers(opened):
+        for explorer in explorers(opened, ".explorer"):
             assert not explorer.locator("form").is_visible()
-            assert explorer.locator("img").first.is_visible()
+            assert explorer.locator("svg, img:visible").first.is_visible()
         assert not page.locator(".bd-sidebar-primary").first.is_visible()
     finally:
         page.emulate_media(media="screen")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from PIL import Image
 
 from transferlib.data import shapes
 from transferlib.errors import TransferlibError
-from transferlib.figures.style import STYLE, base_line, clean, legend
+from transferlib.figures.panels import dial, one_panel
 from transferlib.splits import DIAL, of_kind, similarity_of
 from transferlib.stats import comparable, curves, signed
-from transferlib.treatments import DEPTHS
-from transferlib.widgets.explorer import Explorer, Frame
+from transferlib.widgets.drawing import Drawing, points
+from transferlib.widgets.pictures import address
 
 
-def similarity_dial(table: pd.DataFrame) -> Explorer:
+def similarity_dial(table: pd.DataFrame) -> Drawing:
     """The similarity of the halves of ``shapes`` → a few images of both, and AnB minus base against n at it.
 
     Args:
@@ -33,13 +31,22 @@ def similarity_dial(table: pd.DataFrame) -> Explorer:
     losses = {spec: loss for spec, loss in found.items() if len(loss)}
     if not losses:
         raise TransferlibError("no dial to turn: needs base and AnB on splits similarity:X, run them first")
-    names = {f"{_position(spec):g}": spec for spec in sorted(losses, key=_position, reverse=True)}
+    specs = sorted(losses, key=_position, reverse=True)
+    turns = [_turn(spec, losses[spec]) for spec in specs]
+    half_a = _address(_images(_position(specs[0]))[0])  # the dial turns B alone
+    frozen = sorted(table.loc[table["kind"] == "AnB", "treatment"].unique())
+    words = " ".join(str(turn["words"]) for turn in turns)
+    return Drawing("The similarity dial", "dial", {"A": half_a, "turns": turns}, one_panel(dial(*frozen), table), words)
 
-    def frame(name: str) -> Frame:
-        spec = names[name]
-        return Frame(_picture(losses, spec), _words(losses[spec], name))
 
-    return Explorer("The similarity dial", {"similarity of the halves": list(names)}, frame)
+def _turn(spec: str, loss: pd.DataFrame) -> dict[str, object]:
+    name = f"{_position(spec):g}"
+    _, half_b = _images(_position(spec))
+    return {"similarity": name, "B": _address(half_b), "rows": points(loss), "words": _words(loss, name)}
+
+
+def _address(half: list[np.ndarray]) -> str:
+    return address(Image.fromarray(_tiled(half)))
 
 
 def _position(spec: str) -> float:
@@ -61,16 +68,9 @@ def _interval(low: float, high: float) -> str:
     return "" if np.isnan(low) else f" ({signed(low)} to {signed(high)})"
 
 
-def _picture(losses: dict[str, pd.DataFrame], spec: str) -> Figure:
-    figure = Figure(figsize=(6.4, 5.4))
-    for half, name, place in zip(_images(_position(spec)), "AB", (0.08, 0.54), strict=True):
-        ax = figure.add_axes((place, 0.72, 0.43, 0.2))
-        rows = [np.concatenate(half[start::2], axis=1) for start in (0, 1)]
-        ax.imshow(np.concatenate(rows), interpolation="nearest")
-        ax.set_title(f"half {name}: an image of each class", fontsize=10, loc="left")
-        ax.axis("off")
-    _losses(figure.add_axes((0.11, 0.1, 0.82, 0.52)), losses, spec)
-    return figure
+def _tiled(half: list[np.ndarray]) -> np.ndarray:
+    """The images of a half in two rows."""
+    return np.concatenate([np.concatenate(half[start::2], axis=1) for start in (0, 1)])
 
 
 @cache
@@ -79,39 +79,3 @@ def _images(similarity: float) -> list[list[np.ndarray]]:
     classes, _, _, pixels, labels, *_ = shapes.draw(similarity=similarity, train_per_class=1, val_per_class=1)
     by_class = {classes[label]: image for label, image in zip(labels, pixels, strict=True)}
     return [[by_class[name] for name in half] for half in shapes.similarity_halves()]
-
-
-def _losses(ax: Axes, losses: dict[str, pd.DataFrame], spec: str) -> None:
-    colour, marker = STYLE["AnB"]
-    others = sorted((other for other in losses if other != spec), key=lambda other: losses[other]["mean"].iloc[-1])
-    low, high = _reach(losses.values())
-    ends = _apart([losses[other]["mean"].iloc[-1] for other in others], (high - low) / 22)
-    for other, end in zip(others, ends, strict=True):
-        ax.plot(losses[other]["n"], losses[other]["mean"], color=colour, linewidth=1, alpha=0.35)
-        ax.text(losses[other]["n"].iloc[-1] + 0.2, end, f"{_position(other):g}", va="center", fontsize=9)
-    loss = losses[spec]
-    half_width = loss["high"] - loss["mean"]
-    how = {"color": colour, "marker": marker, "linewidth": 2.2, "capsize": 5, "markersize": 7, "zorder": 4}
-    ax.errorbar(loss["n"], loss["mean"], half_width, label=f"AnB at similarity {_position(spec):g}", **how)
-    base_line(ax, label="base at the same similarity")
-    ax.set_ylim(low, high)  # the same in every picture
-    ax.set_xlim(0.6, 7.6)
-    ax.set_xticks(DEPTHS)
-    ax.set_xlabel("n: layers copied and frozen", fontsize=10)
-    ax.set_ylabel("top-1 minus base (points)", fontsize=10)
-    clean(ax)
-    legend(ax, frame=False, fontsize=9.5, ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 0.99))
-
-
-def _apart(heights: Iterable[float], gap: float) -> list[float]:
-    """Rising heights, each moved up where it would lie closer than a gap to the one below."""
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + gap) if moved else height)
-    return moved
-
-
-def _reach(losses: Iterable[pd.DataFrame]) -> tuple[float, float]:
-    ends = pd.concat([loss[["mean", "low", "high"]] for loss in losses])
-    low, high = min(0.0, ends.min(axis=None)), max(0.0, ends.max(axis=None))
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)

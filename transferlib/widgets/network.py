@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Rectangle
 
 from transferlib.errors import TransferlibError
-from transferlib.figures.style import STYLE, base_line, clean, legend
+from transferlib.figures.panels import losses, one_panel
+from transferlib.figures.style import STYLE
 from transferlib.nets import LAYERS, NETWORKS, network, outline
 from transferlib.splits import RANDOM, of_kind
-from transferlib.stats import comparable
-from transferlib.treatments import DEPTHS, FAMILIES, FamilyName, Treatment
-from transferlib.widgets.explorer import Explorer, Frame
+from transferlib.stats import comparable, signed
+from transferlib.treatments import DEPTHS, Treatment
+from transferlib.widgets.drawing import Drawing, number
 from transferlib.widgets.outcomes import Outcome, outcomes
 
-SOURCES: dict[str, str] = {"A, the other half": "AnB", "B, its own half": "BnB", "random": "RnB"}
-COPYING = ("frozen", "fine-tuned")
+SOURCES = ("AnB", "BnB", "RnB")
 ORIGIN = {"AnB": "A's base", "BnB": "B's own base", "RnB": "an untrained network"}
+_POSSIBLE = [one for one in itertools.product(SOURCES, DEPTHS, (False, True)) if one[0] != "RnB" or not one[2]]
 _WIDE, _STEP = 0.8, 1.0  # of a block, and from one to the next
 
 
@@ -86,36 +87,58 @@ def layer_names(network_name: str) -> list[str]:
     return [layer.name for layer in outline(network(network_name), classes=2)]
 
 
-def cut_the_network(table: pd.DataFrame) -> Explorer:
+def cut_the_network(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Drawing:
     """The book's first explorer: n, source, frozen or fine-tuned → the network drawn, and its accuracy on the curves.
 
     Args:
-        table: rows of ``Store.table`` or ``Results.table`` (whose ``correct`` gives a single run an interval); the
-            random splits of the largest study are drawn.
+        table: rows of ``Store.table`` or ``Results.table`` (whose ``correct`` gives a single run an interval), or
+            several such tables by whose networks they are of; the random splits of the largest study are drawn.
 
     Raises:
         TransferlibError: where there is no base, or no transfer run, on a random split.
     """
-    table = comparable(of_kind(table, RANDOM))
-    found = outcomes(table)
-    if not found:
+    tables = {"ours": table} if isinstance(table, pd.DataFrame) else dict(table)
+    tables = {name: comparable(of_kind(rows, RANDOM)) for name, rows in tables.items()}
+    found = {name: outcomes(rows) for name, rows in tables.items()}
+    if not found or not all(found.values()):
         raise TransferlibError("nothing to cut: needs bases and transfer runs on a random split, run them first")
-    names = layer_names(table["network"].iloc[0])
+    sets = {name: _set(tables[name], runs) for name, runs in found.items()}
+    words = {f"{name}: {t}": text for name, runs in found.items() for t, text in _all_words(runs).items()}
+    data = {"sets": sets, "reach": _reach(found), "words": words}
+    first, runs = next(iter(tables.values())), next(iter(found.values()))
+    families = dict.fromkeys(str(Treatment.parse(t).family) for t in runs if not t.startswith("R"))
+    still = one_panel(losses(*families), first)
+    return Drawing("Cut the network", "cut", data, still, "; ".join(_briefly(t, one) for t, one in runs.items()))
+
+
+def _set(table: pd.DataFrame, found: Mapping[str, Outcome]) -> dict[str, object]:
+    """What a network has: the names of its layers, and what came of each of its treatments."""
+    return {"layers": layer_names(table["network"].iloc[0]), "runs": {t: _run(t, one) for t, one in found.items()}}
+
+
+def _run(treatment: str, outcome: Outcome) -> dict[str, object]:
+    low, high = outcome.effect.interval()
+    ends = {"low": number(low), "high": number(high)}
+    return {"family": str(Treatment.parse(treatment).family), "difference": number(outcome.effect.mean), **ends}
+
+
+def _all_words(found: Mapping[str, Outcome]) -> dict[str, str]:
+    """Every treatment in words, what was run and what was not."""
     base = max(found.values(), key=lambda outcome: outcome.effect.pairs).base
+    words = {str(t): describe(t, found.get(str(t))) for t in itertools.starmap(Treatment, _POSSIBLE)}
+    return words | {f"R{n}B+": _no_such(n, base) for n in DEPTHS}
 
-    def frame(n: str, source: str, copying: str) -> Frame:
-        kind, fine_tuned = SOURCES[source], copying == COPYING[1]
-        if kind == "RnB" and fine_tuned:
-            return Frame(_picture(Treatment("base"), names, found, f"base: {base:.1f} % top-1"), _no_such(int(n), base))
-        treatment = Treatment(kind, int(n), fine_tuned)
-        outcome = found.get(str(treatment))
-        result = f"{treatment}: not run"
-        if outcome:
-            result = f"{treatment}: {outcome.top1:.1f} % top-1\nbase: {outcome.base:.1f} %"
-        return Frame(_picture(treatment, names, found, result), describe(treatment, outcome))
 
-    controls = {"n, layers copied": [str(n) for n in DEPTHS], "source": list(SOURCES), "after copying": list(COPYING)}
-    return Explorer("Cut the network", controls, frame, start=("4", "A, the other half", "frozen"))
+def _briefly(treatment: str, outcome: Outcome) -> str:
+    return f"{treatment} {signed(outcome.effect.mean)}".replace("-", "−")
+
+
+def _reach(found: Mapping[str, Mapping[str, Outcome]]) -> list[float | None]:
+    """The highest and lowest that any network's curves come, but for random filters, which lie far below."""
+    runs = [one for some in found.values() for t, one in some.items() if not t.startswith("R")]
+    ends = [0.0, *(one.effect.mean + side * float(np.nan_to_num(one.half_width)) for one in runs for side in (-1, 1))]
+    room = 0.07 * (max(ends) - min(ends))
+    return [number(min(ends) - room), number(max(ends) + room)]
 
 
 def describe(treatment: Treatment, outcome: Outcome | None) -> str:
@@ -132,50 +155,4 @@ def _no_such(n: int, base: float) -> str:
     return (
         f"R{n}B+ is no treatment of its own: random layers that are trained are an ordinary start. This is the base, "
         f"all 8 layers start anew: {base:.1f} % top-1."
-    )
-
-
-def _picture(treatment: Treatment, names: Sequence[str], found: dict[str, Outcome], result: str) -> Figure:
-    figure = Figure(figsize=(6.4, 5.4))
-    draw_network(figure.add_axes((0.01, 0.69, 0.98, 0.3)), treatment, names)
-    ax = figure.add_axes((0.11, 0.1, 0.86, 0.52))
-    for name in FAMILIES[1:]:
-        _curve(ax, name, found, bold=name == str(treatment.family))
-    colour, marker = STYLE["base"]
-    base_line(ax)
-    ax.plot(0, 0, marker, color=colour, markersize=16 if treatment.kind == "base" else 9, label="base", zorder=4)
-    if str(treatment) in found:
-        _mark(ax, treatment, found[str(treatment)])
-    ax.text(0.03, 0.05, result, transform=ax.transAxes, fontsize=12, weight="bold", linespacing=1.4)
-    ax.set_ylim(*_reach(found))  # the same in every picture
-    ax.set_xticks([0, *DEPTHS])
-    ax.set_xlabel("n: layers copied", fontsize=10)
-    ax.set_ylabel("top-1 minus base (points)", fontsize=10)
-    clean(ax)
-    above = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1)}
-    legend(ax, frame=False, fontsize=9, ncols=6, columnspacing=1.2, **above)
-    return figure
-
-
-def _reach(found: dict[str, Outcome]) -> tuple[float, float]:
-    widths = [(outcome.effect.mean, np.nan_to_num(outcome.half_width)) for outcome in found.values()]
-    low, high = min(0.0, *(d - w for d, w in widths)), max(0.0, *(d + w for d, w in widths))
-    return low - 0.08 * (high - low), high + 0.05 * (high - low)
-
-
-def _curve(ax: Axes, name: str, found: dict[str, Outcome], bold: bool) -> None:
-    drawn = [(t.n, found[str(t)].effect.mean) for t in FamilyName.parse(name).treatments if str(t) in found]
-    if not drawn:
-        return
-    colour, marker = STYLE[name]
-    width, alpha = (2.2, 1.0) if bold else (1.0, 0.45)
-    depths, effects = zip(*drawn, strict=True)
-    ax.plot(depths, effects, color=colour, marker=marker, markersize=5, label=name, linewidth=width, alpha=alpha)
-
-
-def _mark(ax: Axes, treatment: Treatment, outcome: Outcome) -> None:
-    colour, marker = STYLE[str(treatment.family)]
-    how = {"color": colour, "marker": marker, "markersize": 10, "markeredgecolor": "black", "ecolor": "black"}
-    ax.errorbar(
-        treatment.n, outcome.effect.mean, outcome.half_width, capsize=8, elinewidth=2, capthick=2, zorder=5, **how
     )
