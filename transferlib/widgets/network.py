@@ -10,10 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc, Rectangle
 
+from transferlib import paper
 from transferlib.errors import TransferlibError
 from transferlib.figures.panels import losses, one_panel
 from transferlib.figures.style import STYLE
 from transferlib.nets import LAYERS, NETWORKS, network, outline
+from transferlib.results import PUBLISHED, Results
 from transferlib.splits import RANDOM, of_kind
 from transferlib.stats import comparable, signed
 from transferlib.treatments import DEPTHS, Treatment
@@ -85,6 +87,15 @@ def layer_names(network_name: str) -> list[str]:
     if network_name not in NETWORKS:
         return [""] * LAYERS
     return [layer.name for layer in outline(network(network_name), classes=2)]
+
+
+def whose_networks(results: Results) -> dict[str, pd.DataFrame]:
+    """The tables of all networks that can be cut: ours, the paper's, and, where they were published, those of today."""
+    found = {"ours": results.table, "the paper's": paper.table()}
+    if results.profile.name == PUBLISHED:
+        found["a residual network"] = results.variant("residual").table
+        found["a transformer"] = results.variant("transformer").table
+    return found
 
 
 def cut_the_network(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Drawing:
