@@ -39,7 +39,7 @@ from transferlib.widgets import (
 )
 from transferlib.widgets.dial import _images
 from transferlib.widgets.learning import first_epoch
-from transferlib.widgets.microscope import microscope
+from transferlib.widgets.microscope import _where, microscope
 from transferlib.widgets.network import layer_names
 from transferlib.widgets.outcomes import outcomes
 
@@ -542,6 +542,23 @@ def test_the_microscope_names_the_guess_and_shows_input_and_view():
         microscope(net, photographs, names, methods=("saliency",))
     with pytest.raises(TransferlibError, match=r"1\.\.8, got 9"):
         microscope(net, photographs, names, layers=(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("shape", "hot", "words"),
+    [
+        ((2, 2), (0, 0), "at the upper left"),
+        ((4, 4), (0, 0), "at the upper left"),
+        ((4, 4), (1, 1), "in the centre"),
+        ((5, 5), (2, 2), "in the centre"),
+        ((5, 5), (0, 2), "at the top"),
+        ((8, 8), (7, 4), "at the bottom"),
+    ],
+)
+def test_where_a_map_is_strongest(shape, hot, words):
+    view = np.zeros(shape)
+    view[hot] = 1.0
+    assert _where(view) == words
 
 
 def test_turning_the_rate_shows_what_the_cut_costs_at_it_on_one_scale(tmp_path):

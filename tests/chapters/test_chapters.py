@@ -231,12 +231,13 @@ def test_what_distance_costs(executed, accuracy):
     assert told["tuned"] == told["gained"] == "not run"
 
 
-def test_what_the_dial_says_at_its_ends(executed, accuracy):
+def test_what_the_dial_says_at_each_position(executed, accuracy):
     told = executed("08_distance")
-    for treatment, prefix in (("A7B", ""), ("A2B", "first_")):
-        for name, x in (("alike", 1.0), ("apart", 0.0)):
-            lost = accuracy(treatment, f"similarity:{x}") - accuracy("base", f"similarity:{x}")
-            assert told[f"{prefix}{name}"] == pytest.approx(lost)
+    for treatment, name in (("A7B", "deep"), ("A2B", "shallow")):
+        lost = [accuracy(treatment, f"similarity:{x}") - accuracy("base", f"similarity:{x}") for x in (1.0, 0.5, 0.0)]
+        assert numbers(told[name]) == pytest.approx(lost, abs=0.051)
+        if treatment == "A7B":
+            assert told["half"] == pytest.approx(100 * (lost[1] - lost[0]) / (lost[2] - lost[0]))
 
 
 def epochs_to(curve: list[float], level: float) -> float | None:
@@ -266,9 +267,10 @@ def test_how_much_sooner_transfer_gets_there_and_the_selffer(executed, runs, sha
 def test_what_few_images_gain_by_transfer(executed, accuracy):
     told = executed("09_speed")
     assert told["count"] == 100
-    for name, treatment in (("frozen", "A3B"), ("tuned", "A5B+")):
+    for name, treatment in (("frozen", "A3B"), ("tuned", "A5B+")):  # all that this profile has
         gained = accuracy(treatment, images=100) - accuracy("base", images=100)
-        assert numbers(told[name])[0] == pytest.approx(gained, abs=0.051)
+        assert told[name].startswith(f"`{treatment}` ")
+        assert numbers(told[name].split("` ")[1])[0] == pytest.approx(gained, abs=0.051)
 
 
 def test_the_verdicts_are_those_of_the_chapters_before(executed, accuracy):

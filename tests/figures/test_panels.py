@@ -1,5 +1,6 @@
 """Panels of small made tables and of the paper's: each mark is where its row says."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from drawings import LEVEL, bars, drawn, line, of_family, points, ranges, said
@@ -126,15 +127,17 @@ def test_both_sides_begin_at_the_base(table):
         assert line(ax, label) == pytest.approx({r.n: 100 * r.top1 for r in rows.itertuples()})
 
 
-def test_the_dial_shows_mean_and_range_over_seeds(tmp_path):
+def test_the_dial_shows_the_mean_over_seeds_with_its_interval(tmp_path):
     records = []
     for similarity in (1.0, 0.0):
-        for seed, base in enumerate((0.6, 0.5)):
+        for seed, base in enumerate((0.6, 0.5, 0.4)):
             how = {"split": f"similarity:{similarity}", "seed": seed}
             lost = 0.05 * (1 - similarity) + 0.01 * seed
             records += [invented("base", base, **how), invented("A5B", round(base - lost, 4), **how)]
     ax = drawn(one_panel(dial("A2B", "A5B"), store_of(tmp_path, *records).table()))
-    assert ranges(ax, "A5B") == {1.0: pytest.approx((-1, -0.5, 0)), 0.0: pytest.approx((-6, -5.5, -5))}
+    half = 4.302653 / np.sqrt(3)  # t(0.975, 2) · s / √3 of losses a point apart
+    ends = {at: (mean - half, mean, mean + half) for at, mean in ((1.0, -1), (0.0, -6))}
+    assert ranges(ax, "A5B") == {at: pytest.approx(found, rel=1e-5) for at, found in ends.items()}
     assert ax.xaxis_inverted()
     assert "A2B" not in ax.get_legend_handles_labels()[1]
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
-from transferlib.figures.style import DASHES, MARKERS, NUDGE, SIDES, STYLE, Dash, Look, meaning
-from transferlib.treatments import DEPTHS
+from transferlib.figures.style import MARKERS, NUDGE, SIDES, STYLE, Dash, Look, meaning
+from transferlib.treatments import DEPTHS, Treatment
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -62,22 +63,11 @@ def interval_line(
     )
 
 
-def range_line(ax: Axes, rows: pd.DataFrame, by: str, label: str, i: int) -> None:
-    """The mean difference to the base and its range against a column, in the ``i``-th style from dark to light."""
-    found = rows.groupby(by)["difference"].agg(["mean", "min", "max"])
-    if found.empty:
-        return
-    ax.errorbar(
-        found.index,
-        found["mean"],
-        [found["mean"] - found["min"], found["max"] - found["mean"]],
-        color=matplotlib.colormaps["cividis"](i / 6 * 0.9),
-        marker=MARKERS[i % len(MARKERS)],
-        linestyle=DASHES[i % len(DASHES)],
-        capsize=3,
-        elinewidth=1,
-        label=label,
-    )
+def depth_line(ax: Axes, rows: pd.DataFrame, treatment: Treatment) -> None:
+    """A line with intervals of one treatment, in the style of its depth: from dark to light, fine-tuned dashed."""
+    colour = to_hex(matplotlib.colormaps["cividis"]((treatment.n - 1) / 6 * 0.9))
+    style = colour, MARKERS[treatment.n - 1]
+    interval_line(ax, rows, style, str(treatment), dash="--" if treatment.fine_tuned else "-")
 
 
 def n_axis(ax: Axes, label: str, zero: bool = False) -> None:

@@ -31,6 +31,7 @@ def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) 
     for ax in axes:
         _name_layers(ax, parts)
     legend(axes[0])
+    about = f"{about}\nbars: 95 % of each difference by itself; the advice goes by wider ones, for all at once"
     figure.suptitle(about, fontsize=9, x=0.01, ha="left", parse_math=False)
     return figure
 

@@ -15,11 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib import paper
-from transferlib.figures.marks import interval_line, line, n_axis, points, range_line, sides
+from transferlib.figures.marks import depth_line, interval_line, line, n_axis, points, sides
 from transferlib.figures.runs import about, in_percent, largest, levels, random_splits, with_targets
 from transferlib.figures.style import DASHES, NUDGE, STYLE, base_line, clean, legend, meaning
 from transferlib.splits import DIAL, DISSIMILAR, RANDOM, of_kind, similarity_of
-from transferlib.stats import OUTCOMES, PLACE, curves, decomposition, with_differences
+from transferlib.stats import OUTCOMES, PLACE, contrast, curves, decomposition, estimate, minus, with_differences
+from transferlib.treatments import Treatment
 
 Panel = Callable[[Axes, pd.DataFrame], None]
 
@@ -163,19 +164,29 @@ def both_sides(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def dial(*treatments: str) -> Panel:
-    """Panel: treatments minus base against the similarity of the halves of ``shapes``, mean and range over seeds."""
+    """Panel: treatments minus base against the similarity of the halves of ``shapes``, the mean with its interval."""
 
     def draw(ax: Axes, table: pd.DataFrame) -> None:
-        rows = with_differences(of_kind(table, DIAL))
+        rows = of_kind(table, DIAL)
         rows = rows.assign(similarity=rows["split"].map(similarity_of))
-        for i, name in enumerate(treatments):
-            range_line(ax, rows[rows["treatment"] == name], "similarity", name, i)
+        for name in treatments:
+            depth_line(ax, _against(rows, "similarity", name), Treatment.parse(name))
         base_line(ax)
         ax.invert_xaxis()
         ax.set_xlabel("similarity of the halves: from alike (1) to apart (0)")
         ax.set_ylabel("top-1 minus base (points)")
 
     return draw
+
+
+def _against(table: pd.DataFrame, by: str, treatment: str) -> pd.DataFrame:
+    """A treatment minus its base at each value of a column: the value as ``n``, mean, low, high (points, 95 %)."""
+    one = Treatment.parse(treatment)
+    weights = minus(str(one.family), "base", [one.n])
+    found = {value: contrast(rows, weights) for value, rows in table.groupby(by)}
+    effects = {value: estimate(pairs) for value, pairs in found.items() if len(pairs)}
+    rows = [(value, effect.mean, *effect.interval()) for value, effect in effects.items()]
+    return pd.DataFrame(rows, columns=["n", "mean", "low", "high"])
 
 
 ALL_IMAGES = 500  # training images of each class of Tiny ImageNet, and of shapes
@@ -188,17 +199,19 @@ def few_images(*treatments: str) -> Panel:
     """
 
     def draw(ax: Axes, table: pd.DataFrame) -> None:
-        rows = with_differences(table).fillna({"images_per_class": ALL_IMAGES})
+        table = table.assign(count=table["images_per_class"].fillna(ALL_IMAGES))
+        rows = with_differences(table)
         rows = rows[rows["treatment"].isin(treatments)]
-        numbers = rows.groupby(PLACE)["images_per_class"].transform("nunique")
+        numbers = rows.groupby(PLACE)["count"].transform("nunique")
         rows = rows[numbers == numbers.max()]
         if rows.empty:
             return
-        for i, name in enumerate(treatments):
-            range_line(ax, rows[rows["treatment"] == name], "images_per_class", name, i)
+        table = table.merge(rows[[*PLACE, "count"]].drop_duplicates())
+        for name in treatments:
+            depth_line(ax, _against(table, "count", name), Treatment.parse(name))
         base_line(ax)
         ax.set_xscale("log")
-        counts = sorted(rows["images_per_class"].unique())
+        counts = sorted(rows["count"].unique())
         ax.set_xticks(counts, [f"{count:.0f}" for count in counts])
         ax.minorticks_off()
         ax.set_xlabel("training images of each class")

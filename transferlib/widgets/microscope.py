@@ -36,7 +36,8 @@ def _few_colours(picture: np.ndarray) -> np.ndarray:
 def _where(view: np.ndarray) -> str:
     """In which ninth of the picture a map is strongest, in words."""
     sizes = np.abs(view).sum(-1) if view.ndim == 3 else view
-    ninths = [[part.mean() for part in np.array_split(rows, 3, 1)] for rows in np.array_split(sizes, 3, 0)]
+    even = sizes.repeat(3, 0).repeat(3, 1)  # whatever its size, it has thirds now
+    ninths = [[part.mean() for part in np.array_split(rows, 3, 1)] for rows in np.array_split(even, 3, 0)]
     row, column = divmod(int(np.argmax(ninths)), 3)
     words = " ".join([("upper", "middle", "lower")[row], ("left", "centre", "right")[column]])
     return {"middle centre": "in the centre", "upper centre": "at the top", "lower centre": "at the bottom"}.get(
