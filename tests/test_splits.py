@@ -61,6 +61,15 @@ def test_natural_and_man_made_with_a_seed_are_of_equal_size():
     assert make_split(MIXED, "natural-manmade:3") == splits[3]
 
 
+def test_small_random_halves_are_parts_of_the_random_ones_and_of_the_size_of_those_by_kind():
+    small, whole, by_kind = (make_split(MIXED, spec) for spec in ("random-small:3", "random:3", "natural-manmade:3"))
+    assert len(small.A) == len(small.B) == len(by_kind.A) < len(whole.A)
+    assert set(small.A) < set(whole.A) and set(small.B) < set(whole.B)
+    assert small == make_split(MIXED, "random-small:3") != make_split(MIXED, "random-small:4")
+    with pytest.raises(TransferlibError, match="does not say which classes are natural"):
+        make_split(PLAIN, "random-small:3")
+
+
 def test_similarity_has_the_halves_of_shapes_and_names_the_dial():
     split = make_split(dataset([None] * 4, "shapes"), "similarity:0.25")
     assert similarity_halves() == (split.A, split.B) and split.spec == "similarity:0.25"
@@ -79,9 +88,11 @@ def test_the_runs_of_a_kind_are_found_by_how_their_splits_names_begin():
 
 
 @pytest.mark.parametrize("spec", ["random", "random:", "random:x", "odd", "", "similarity", "similarity:x",
-                                  "natural-manmade:x", "random:0.5"])  # fmt: skip
+                                  "natural-manmade:x", "random:0.5", "random-small"])  # fmt: skip
 def test_an_unknown_form_is_refused_with_the_known_ones(spec):
-    with pytest.raises(TransferlibError, match=r"unknown split .*expected random:SEED, natural-manmade"):
+    with pytest.raises(
+        TransferlibError, match=r"unknown split .*expected random:SEED, random-small:SEED, natural-manmade"
+    ):
         make_split(dataset(["natural", "man-made"] * 3, "shapes"), spec)
 
 

@@ -121,7 +121,7 @@ def pages() -> dict[Path, str]:
     case = Store(results.store.folder / "solar-cells")
     runs = {config_key(record["config"]): record for record in case.records()}
     stores = results, dataclasses.replace(results, store=case, records=runs)
-    listed = pd.concat([one.inventory() for one in stores]).set_index("dataset")
+    listed = pd.concat([one.inventory() for one in stores]).set_index("dataset").round({"minutes": 1})
     texts = {ROOT / "README.md": results_text(results), ROOT / "book" / "results" / "README.md": markdown(listed)}
     return {path: updated(path.read_text(encoding="utf-8"), text) for path, text in texts.items()}
 

@@ -315,7 +315,9 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--part", metavar="NAME", help=parts)
     run.add_argument("--dataset", metavar="NAME", help="see `transferlib data list`")
     run.add_argument("--network", metavar="NAME", help=f"one of {', '.join(NETWORKS)}")
-    run.add_argument("--split", help="random:SEED, natural-manmade[:SEED] (cut to equal size) or similarity:X")
+    run.add_argument(
+        "--split", help="random:SEED, random-small:SEED, natural-manmade[:SEED] (cut to equal size) or similarity:X"
+    )
     run.add_argument("--target", choices=("A", "B", "both"), help="the half to train on")
     run.add_argument("--treatments", metavar="LIST", help="families and runs, such as base,BnB,A3B+")
     run.add_argument("--epochs", type=int, metavar="E", help="length of every training")

@@ -158,6 +158,7 @@ def _published() -> Profile:
     parts = {
         "random": (main,),
         "dissimilar": (dataclasses.replace(main, splits=("natural-manmade:0", "natural-manmade:1")),),
+        "small-halves": (variant(one, "base,AnB", splits=("random-small:0",)),),
         "random-filters": (variant(one, "base,RnB"),),
         "dial": (_dial(main, DIAL, "base,AnB", seeds=(0, 1, 2)),),
         "few-images": tuple(few),

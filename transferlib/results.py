@@ -183,7 +183,7 @@ class Results:
         by = ["dataset", "network", "epochs", "rate", "per_class", "split", "target", "family"]
         rows = table.groupby(by, sort=False)
         words = rows["made"].agg(lambda said: "; ".join(sorted(set(said))))
-        found = {"runs": rows.size(), "minutes": rows["minutes"].sum().round(1), "made on": words}
+        found = {"runs": rows.size(), "minutes": rows["minutes"].sum(), "made on": words}
         return pd.DataFrame(found).reset_index()
 
     def _rate(self, config: Mapping[str, Any]) -> str:

@@ -16,7 +16,8 @@ from transferlib.errors import TransferlibError
 
 # the kinds of splits: what their names begin with
 RANDOM, DISSIMILAR, DIAL, WHOLE = "random", "natural-manmade", "similarity", "whole"
-FORMS = "random:SEED, natural-manmade, natural-manmade:SEED, similarity:X, whole:A or whole:B"
+SMALL = "random-small"  # random halves with as few classes as those by kind
+FORMS = "random:SEED, random-small:SEED, natural-manmade, natural-manmade:SEED, similarity:X, whole:A or whole:B"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def make_split(dataset: Dataset | Catalogue, spec: str) -> Split:
 
     Args:
         dataset: the data set.
-        spec: ``random:SEED`` (halves of equal size), ``natural-manmade`` (A natural, B man-made, as they fall),
+        spec: ``random:SEED`` (halves of equal size), ``random-small:SEED`` (the same halves, cut to the size of those of
+            ``natural-manmade:SEED``, so that the two differ in kind alone), ``natural-manmade`` (A natural, B man-made, as they fall),
             ``natural-manmade:SEED`` (the larger side cut to the smaller's size), ``similarity:X`` (``shapes``), or
             ``whole:A`` and ``whole:B`` (all classes in one half; the other is another data set).
 
@@ -129,10 +131,11 @@ def make_split(dataset: Dataset | Catalogue, spec: str) -> Split:
         TransferlibError: for another form, or a data set that it can't be made of.
     """
     kind, rest = _parts(spec)
-    if kind == RANDOM and rest:
+    if kind in (RANDOM, SMALL) and rest:
         order = shuffled(dataset.classes, f"random/{_number(spec, rest, int)}")
-        size = len(order) // 2
-        return Split(spec, tuple(sorted(order[:size])), tuple(sorted(order[size : 2 * size])))
+        half = len(order) // 2
+        size = half if kind == RANDOM else min(map(len, _sides(dataset)))
+        return Split(spec, tuple(sorted(order[:half][:size])), tuple(sorted(order[half : 2 * half][:size])))
     if kind == DISSIMILAR:
         return _by_kind(dataset, spec, _number(spec, rest, int) if rest else None)
     if kind == DIAL and rest:
@@ -143,16 +146,22 @@ def make_split(dataset: Dataset | Catalogue, spec: str) -> Split:
 
 
 def _by_kind(dataset: Dataset | Catalogue, spec: str, seed: int | float | None) -> Split:
+    natural, manmade = _sides(dataset)
+    if seed is not None:
+        size = min(len(natural), len(manmade))
+        natural, manmade = (shuffled(side, f"{spec}")[:size] for side in (natural, manmade))
+    return Split(spec, tuple(sorted(natural)), tuple(sorted(manmade)))
+
+
+def _sides(dataset: Dataset | Catalogue) -> tuple[list[str], list[str]]:
+    """The classes of natural and of man-made things."""
     pairs = list(zip(dataset.classes, dataset.groups, strict=True))
     natural, manmade = ([c for c, group in pairs if group == kind] for kind in ("natural", "man-made"))
     if not natural or not manmade:
         raise TransferlibError(
             f"{dataset.name} does not say which classes are natural and which man-made: use random:SEED"
         )
-    if seed is not None:
-        size = min(len(natural), len(manmade))
-        natural, manmade = (shuffled(side, f"{spec}")[:size] for side in (natural, manmade))
-    return Split(spec, tuple(sorted(natural)), tuple(sorted(manmade)))
+    return natural, manmade
 
 
 def _by_dial(dataset: Dataset | Catalogue, spec: str) -> Split:

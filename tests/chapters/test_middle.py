@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import json
@@ -12,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,6 +173,58 @@ def test_in_the_papers_own_way_the_place_is_the_papers_and_the_size_is_not(execu
     at = {name: [point["train_loss"] for point in runs[name]["curve"]] for name in ("base", "B4B", "B5B", "B6B")}
     assert all(at["B5B"][k] > max(at["B4B"][k], at["B6B"][k]) for k in range(falls, 120))
     assert all(at["base"][k] > at["B5B"][k] for k in range(falls))
+
+
+@cache
+def beside(name: str) -> dict:
+    """A measurement that ships beside the runs."""
+    return json.loads((ROOT / "book" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def shares(name: str, run: str) -> dict[float, float]:
+    """The sharpness of a run as a share of what plain or Nesterov's momentum of .9 allows at its rate, by epoch."""
+    nesterov = name == "base at .05"
+    moments = beside("stability")["runs"][name][run]
+    return {m["epoch"]: m["sharpness"] * m["rate"] * (2.8 if nesterov else 1.0) / 3.8 for m in moments}
+
+
+def test_the_networks_that_stall_are_not_at_the_limit_of_their_rate(executed):
+    told = executed("06_middle")
+    early = {epoch: share for epoch, share in shares("cut, at .2", "B4B").items() if 1 <= epoch <= 12}
+    assert (told["least"], told["most"]) == pytest.approx((min(early.values()), max(early.values())))
+    assert told["most"] < 0.5  # the prediction said at least half
+    assert told["end"] == pytest.approx(max(s for e, s in shares("cut, at .2", "B7B").items() if 1 <= e <= 12)) < 0.5
+    base = shares("base at .05", "base")
+    assert told["first"] == pytest.approx(base[1]) < 0.5
+    assert told["top"] == pytest.approx(max(share for epoch, share in base.items() if epoch >= 1)) > told["first"]
+    losses = {m["epoch"]: m["loss"] for m in beside("stability")["runs"]["cut, at .2"]["B5B"]}
+    assert (told["early"], told["late"]) == pytest.approx((losses[0.25], losses[1])) and losses[1] > losses[0.25]
+
+
+def right(record: dict) -> np.ndarray:
+    """Which test images a run got right, float (M,)."""
+    packed = np.frombuffer(base64.b64decode(record["correct"]), dtype=np.uint8)
+    return np.unpackbits(packed)[: record["val_images"]].astype(float)
+
+
+def costs_of(changed: dict[str, dict]) -> tuple[float, float]:
+    """What the large rate costs B2B to B5B with something changed: the mean and half of its interval, in points."""
+    mild = [right(restarted(MILD)[f"B{n}B", "B", 0]) for n in MIDDLE]
+    hot = [right(changed[f"B{n}B"]) for n in MIDDLE]
+    scores = 100 * (np.mean(mild, axis=0) - np.mean(hot, axis=0))
+    return scores.mean(), 1.96 * scores.std() / math.sqrt(len(scores))
+
+
+def test_what_the_rate_still_costs_with_one_thing_changed(executed):
+    told = executed("06_middle")
+    nothing, _ = costs_of({f"B{n}B": restarted(HOT)[f"B{n}B", "B", 0] for n in MIDDLE})
+    assert told["cost"] == pytest.approx(nothing)
+    tried = {part.split("*")[1]: part.split("*: ")[1] for part in told["words"].split("; ")}
+    for name, changed in beside("cures")["cures"].items():
+        cost, half = costs_of(changed)
+        found = [number(text) for text in re.findall(NUMBER, tried[name].replace("−", "-"))]
+        assert found == pytest.approx([cost, cost - half, cost + half, 100 * cost / nothing], abs=0.51)
+        assert found[:3] == pytest.approx([cost, cost - half, cost + half], abs=0.06)
 
 
 def test_which_of_the_two_losses_the_rate_moves(executed):
