@@ -122,10 +122,10 @@ def make_split(dataset: Dataset | Catalogue, spec: str) -> Split:
 
     Args:
         dataset: the data set.
-        spec: ``random:SEED`` (halves of equal size), ``random-small:SEED`` (the same halves, cut to the size of those of
-            ``natural-manmade:SEED``, so that the two differ in kind alone), ``natural-manmade`` (A natural, B man-made, as they fall),
-            ``natural-manmade:SEED`` (the larger side cut to the smaller's size), ``similarity:X`` (``shapes``), or
-            ``whole:A`` and ``whole:B`` (all classes in one half; the other is another data set).
+        spec: ``random:SEED`` (halves of equal size), ``random-small:SEED`` (the same, cut to the size of those of
+            ``natural-manmade:SEED``, so that the two differ in kind alone), ``natural-manmade`` (A natural, B man-made,
+            as they fall), ``natural-manmade:SEED`` (the larger side cut to the smaller's size), ``similarity:X``
+            (``shapes``), or ``whole:A`` and ``whole:B`` (all classes in one half; the other is another data set).
 
     Raises:
         TransferlibError: for another form, or a data set that it can't be made of.
