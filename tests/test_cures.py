@@ -88,3 +88,10 @@ def test_the_plan_is_of_the_published_base_at_the_rate_that_breaks():
     plan = cures.plan()
     assert [str(t) for t in plan.treatments] == ["B2B", "B3B", "B4B", "B5B"]
     assert plan.study.recipe.learning_rate == 0.2 and plan.source_base.study.recipe.learning_rate == 0.05
+
+
+def test_how_large_the_numbers_are_that_a_fresh_layer_reads(family):
+    images, source = fixed_batch(family)[0], source_of(SPEC)
+    found, taps = cures.spreads(source, images, range(2, 6)), family.taps(images)
+    assert found["trained"] == {n: pytest.approx(float(taps[n].std()), abs=1e-4) for n in range(2, 6)}
+    assert found["untrained"].keys() == found["trained"].keys() and found["untrained"] != found["trained"]

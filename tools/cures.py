@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from transferlib.execution import execution, versions
@@ -25,7 +26,7 @@ from transferlib.records import Result, result_of
 from transferlib.stability import fixed_batch
 from transferlib.store import Store
 from transferlib.study import FamilyPlan
-from transferlib.train import Family, Member
+from transferlib.train import Family, Member, fresh_network
 from transferlib.trainer import Trainer
 from transferlib.treatments import parse_treatments
 
@@ -89,6 +90,17 @@ def cured(family: Family, cure: Callable[[Stack, int], Stack]) -> Family:
     return dataclasses.replace(family, members=members)
 
 
+def spreads(source: Stack, images: Tensor, depths: range) -> dict[str, dict[int, float]]:
+    """How large the numbers are that a cut network's first fresh layer reads: of trained layers, and of untrained ones.
+
+    Their standard deviation, which "scale of the tap" divides by.
+    """
+    untrained = fresh_network(source.spec, source.classes, (0, "untrained"), images.device).eval()
+    with torch.no_grad():
+        both = {"trained": source.taps(images, depths[-1]), "untrained": untrained.taps(images, depths[-1])}
+    return {name: {n: round(float(taps[n].std()), 4) for n in depths} for name, taps in both.items()}
+
+
 def trained(family: Family, told: str) -> dict[str, Result]:
     """The results of a family that is trained to its end, by treatment."""
     for done in family.run():
@@ -106,13 +118,15 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     path, trainer = args.to / "cures.json", Trainer(Store(args.store), execution("cpu"))
     found = json.loads(path.read_text(encoding="utf-8"))["cures"] if path.exists() else {}
-    made = {"device": trainer.execution.device_name, "execution": str(trainer.execution), "versions": versions()}
     family = trainer.build(plan())
     assert family.prefix is not None
-    for name, cure in cures(family.prefix, family.taps(fixed_batch(family)[0])).items():
+    images, source = fixed_batch(family)[0], family.prefix
+    about: dict[str, object] = {"rate": RATE, "spread": spreads(source, images, range(2, 6))}
+    about |= {"device": trainer.execution.device_name, "execution": str(trainer.execution), "versions": versions()}
+    for name, cure in cures(source, family.taps(images)).items():
         if name not in found:
             found[name] = trained(cured(trainer.build(plan()), cure), name)
-            path.write_text(json.dumps({"rate": RATE, **made, "cures": found}, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps({**about, "cures": found}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

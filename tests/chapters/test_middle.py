@@ -219,6 +219,9 @@ def test_what_the_rate_still_costs_with_one_thing_changed(executed):
     told = executed("06_middle")
     nothing, _ = costs_of({f"B{n}B": restarted(HOT)[f"B{n}B", "B", 0] for n in MIDDLE})
     assert told["cost"] == pytest.approx(nothing)
+    loud = beside("cures")["spread"]
+    times = [loud["trained"][str(n)] / loud["untrained"][str(n)] for n in MIDDLE]
+    assert (told["low"], told["high"]) == pytest.approx((min(times), max(times))) and told["low"] > 1
     tried = {part.split("*")[1]: part.split("*: ")[1] for part in told["words"].split("; ")}
     for name, changed in beside("cures")["cures"].items():
         cost, half = costs_of(changed)
