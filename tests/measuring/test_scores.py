@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import invented
 
 from transferlib.measuring.advice import BASE, COPIES, LEVEL
-from transferlib.measuring.scores import Scores
+from transferlib.measuring.scores import Scores, at_chance, guessed
 from transferlib.stats import difference_over_images
 from transferlib.treatments import Treatment
 
@@ -59,3 +60,28 @@ def test_images_that_all_agree_are_no_certainty():
     effect = Scores.of(runs).difference(Treatment.parse("A3B"), BASE)
     assert effect.mean == 0 and effect.interval()[1] > 5
     assert Scores.of(runs).accuracy(BASE).interval()[0] < 98
+
+
+# --- guessing ---
+
+
+def test_where_classes_are_unequal_a_perfect_network_does_not_guess_and_a_constant_one_does():
+    labels = np.repeat([0, 1], (45, 5))
+    perfect, constant, half = np.ones(50, bool), labels == 0, (labels == 0) | (np.arange(50) >= 48)
+    runs = pd.DataFrame(
+        {"correct": [perfect, constant, half], "status": ["chance"] * 3}
+    )  # by top-1: the line is 50 of 50
+    assert [*at_chance(runs, labels)] == [False, True, True]
+    assert [*at_chance(runs)] == [True] * 3
+    runs["status"] = "diverged"
+    assert not at_chance(runs, labels).any()
+
+
+@pytest.mark.parametrize("counts", [(45, 5), (40, 10, 30), (100, 100)])
+def test_guessing_passes_the_line_about_once_in_a_thousand_at_most(counts):
+    labels, draw = np.repeat(np.arange(len(counts)), counts), np.random.default_rng(0)
+    for share in (1 / len(counts), 0.5):
+        said = np.where(draw.random((20_000, len(labels))) < share, 0, draw.integers(1, len(counts), len(labels)))
+        right = said == labels
+        means = np.mean([right[:, labels == label].mean(1) for label in np.unique(labels)], axis=0)
+        assert (means > guessed(labels)).mean() <= 0.003

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torchvision import models
 
 from transferlib.errors import TransferlibError
-from transferlib.nets import network
+from transferlib.nets import NETWORKS, network, register
 from transferlib.nets.pretrained import Preprocessing, cut, from_module
 from transferlib.nets.pretrained.cutting import CUTS, _balanced
 from transferlib.nets.stack import LAYERS
@@ -208,6 +208,7 @@ def test_a_module_is_cut_as_its_parts_are_named():
     ("change", "words"),
     [
         ({"conv6": None}, "7 parts are named"),
+        ({"conv6": []}, "7 parts are named"),
         ({"conv2": ["convs.9"]}, "it has no module convs.9"),
         ({"head": ["pool"]}, "not the one fully connected layer"),
         ({"conv6": ["convs.6", "pool", "flatten"]}, "don't give what it gives"),
@@ -216,7 +217,7 @@ def test_a_module_is_cut_as_its_parts_are_named():
     ids=str,
 )
 def test_parts_that_are_named_wrongly_are_refused(change, words):
-    parts = {name: steps for name, steps in (PARTS | change).items() if steps}
+    parts = {name: steps for name, steps in (PARTS | change).items() if steps is not None}
     with pytest.raises(TransferlibError, match=f"mine can't be cut into 8 parts: .*{words}"):
         cut("mine", Chain, PICTURES, parts)
 
@@ -238,6 +239,60 @@ def test_a_module_of_ones_own_starts_anew_by_resetting_every_module_and_one_that
     odd.own.register_parameter("scale", nn.Parameter(torch.ones(1)))
     with pytest.raises(TransferlibError, match="no fresh weights are known for its own"):
         from_module("odd", odd, PICTURES, PARTS)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet", "vgg11"])
+def test_a_librarys_network_as_a_module_of_ones_own_is_cut_by_itself(name, monkeypatch):
+    monkeypatch.setattr("transferlib.nets.registry.NETWORKS", dict(NETWORKS))
+    given = from_module("own", models.get_model(name, weights=None, num_classes=5), Preprocessing.of_units(64, 64))
+    register(given.spec)  # looks at its shapes without memory, and draws its weights twice
+
+
+def test_a_make_that_asks_for_numbers_can_be_looked_at_without_memory(monkeypatch):
+    monkeypatch.setattr("transferlib.nets.registry.NETWORKS", dict(NETWORKS))
+
+    def make(classes):
+        net = Chain(classes)
+        assert net.convs[0].weight.sum().item() is not None
+        return net
+
+    register(from_module("asks", Chain(), PICTURES, PARTS, make).spec)
+
+
+def test_the_head_is_the_one_that_the_parts_name():
+    module = Chain()
+    module.aside = nn.Linear(3, 3)  # registered last, and no head
+    given = from_module("mine", module, PICTURES, PARTS)
+    assert given.spec.build(9).classes == 9
+
+
+def test_two_networks_of_one_name_and_other_modules_are_two():
+    wide, deep = Chain(), Chain()
+    deep.convs[3].add_module("act", nn.Tanh())
+    one, two = (from_module("mine", net, PICTURES, PARTS).spec.recorded() for net in (wide, deep))
+    assert one["architecture"] != two["architecture"]
+    assert from_module("mine", Chain(), PICTURES, PARTS).spec.recorded() == one
+    assert "architecture" not in network("torchvision:mobilenet_v3_small@32").recorded()
+
+
+def test_weights_that_two_parts_share_are_refused():
+    class Shared(Chain):
+        def __init__(self, classes=5):
+            super().__init__(classes)
+            self.convs[4] = self.convs[2]
+
+    with pytest.raises(TransferlibError, match=r"its convs\.4 runs in conv2 and in conv4, which can't be frozen apart"):
+        cut("shared", Shared, PICTURES, PARTS)
+
+
+def test_a_librarys_name_is_not_for_a_module_of_ones_own():
+    with pytest.raises(TransferlibError, match="is a name of torchvision's"):
+        from_module("torchvision:resnet18", Chain(), PICTURES, PARTS)
+
+
+def test_a_size_that_a_network_does_not_take_is_one_line():
+    with pytest.raises(TransferlibError, match=r"vit_b_16@50 can't be cut into 8 parts: it can't be made for .* 50 px"):
+        network("torchvision:vit_b_16@50")
 
 
 # --- fresh weights, and training ---

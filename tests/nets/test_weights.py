@@ -132,3 +132,27 @@ def test_at_another_resolution_a_transformers_positions_are_resized_and_the_clas
     assert (before.shape[1], after.shape[1]) == (1 + 9, 1 + 4)
     assert torch.equal(before[:, 0], after[:, 0])
     assert found.stack().eval()(torch.rand(1, 3, 64, 64)).isfinite().all()
+
+
+def test_weights_that_hold_no_numbers_are_named(state, tmp_path):
+    for value in (float("nan"), float("inf")):
+        broken = {name: tensor.clone() for name, tensor in state.items()}
+        broken["features.0.0.weight"][0, 0, 0, 0] = value
+        with pytest.raises(TransferlibError, match=r"broken.pth hold no numbers .* in features.0.0.weight"):
+            pretrained(NAME, saved(broken, tmp_path / "broken.pth"))
+
+
+@pytest.mark.parametrize("odd", ["meta", "sparse", "complex"])
+def test_tensors_that_are_no_plain_numbers_are_named(state, tmp_path, odd):
+    kinds = {
+        "meta": lambda t: t.to("meta"),
+        "sparse": lambda t: t.to_sparse(),
+        "complex": lambda t: t.to(torch.complex64),
+    }
+    found = state | {"classifier.3.weight": kinds[odd](state["classifier.3.weight"])}
+    torch.save(found, tmp_path / "odd.pth")
+    with pytest.raises(TransferlibError, match=r"odd\.pth holds no plain numbers in classifier\.3"):
+        pretrained(NAME, tmp_path / "odd.pth")
+    torch.save(state | {"classifier.3.weight": torch.tensor(1.0)}, tmp_path / "scalar.pth")
+    with pytest.raises(TransferlibError, match=r"classifier\.3\.weight"):
+        pretrained(NAME, tmp_path / "scalar.pth")

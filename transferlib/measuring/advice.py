@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from transferlib.measuring.scores import Scores
+from transferlib.measuring.scores import Scores, at_chance
 from transferlib.stats import Estimate
 from transferlib.treatments import Treatment, parse_treatments
 
@@ -65,7 +65,8 @@ class Advice:
 def advise(runs: pd.DataFrame, longer: pd.DataFrame | None = None, labels: np.ndarray | None = None) -> Advice:
     """Choose which layers to copy, freeze or fine-tune, by this rule.
 
-    1. Treatments that did no better than guessing in most seeds are out. Where none is left, nothing was learned.
+    1. Treatments that did no better than guessing in most seeds are out; where accuracies are means over classes, no
+       better in that. Where none is left, nothing was learned.
     2. Copying *helps* if some treatment beats the base and its interval, wide enough for all 14 comparisons to hold
        at once (Bonferroni), lies above 0: then only such treatments are candidates. It *harms* if the intervals of
        all that are left lie below 0: then the base is recommended. Else the data *cannot tell*, and the candidates
@@ -85,6 +86,7 @@ def advise(runs: pd.DataFrame, longer: pd.DataFrame | None = None, labels: np.nd
     """
     runs = runs[runs["target"] == "B"]
     scores, tests = Scores.of(runs, labels), len(runs["correct"].iloc[0])
+    runs = runs.assign(learned=runs["status"].ne("diverged") & ~at_chance(runs, labels))
     learned = [t for t in (BASE, *COPIES) if _learned(runs, t)]
     if not learned:
         return Advice("nothing learned", tests)
@@ -118,8 +120,8 @@ def _against_longer(scores: Scores, longer: pd.DataFrame | None, chosen: Treatme
 
 
 def _learned(runs: pd.DataFrame, treatment: Treatment) -> bool:
-    status = runs.loc[runs["treatment"] == str(treatment), "status"]
-    return len(status) > 0 and (status == "ok").mean() > 0.5
+    learned = runs.loc[runs["treatment"] == str(treatment), "learned"]
+    return len(learned) > 0 and bool(learned.mean() > 0.5)
 
 
 def _cheapest(scores: Scores, candidates: Sequence[Treatment]) -> tuple[Treatment, Treatment]:

@@ -58,12 +58,14 @@ class Budget:
         missing: those of them that the store lacks.
         left_out: what there is no time for.
         seconds: what the missing ones will take.
+        next_seconds: what the cheapest of those that are left out would take alone.
     """
 
     treatments: tuple[Treatment, ...]
     missing: tuple[Treatment, ...]
     left_out: tuple[Treatment, ...]
     seconds: float
+    next_seconds: float = 0.0
 
 
 def planned(costs: Costs, seconds: float, finished: Collection[Treatment], head_first: bool, seeds: int = 1) -> Budget:
@@ -87,7 +89,9 @@ def planned(costs: Costs, seconds: float, finished: Collection[Treatment], head_
             left_out.append(treatment)
     measured = tuple(t for t in ORDER if t in chosen)
     missing = tuple(t for t in measured if t not in finished)
-    return Budget(measured, missing, tuple(t for t in left_out if t not in chosen), spent)
+    rest = tuple(t for t in left_out if t not in chosen)
+    alone = [seeds * costs.seconds([n for n in _needed(t, head_first) if n not in finished]) for t in rest]
+    return Budget(measured, missing, rest, spent, min(alone, default=0.0))
 
 
 def _needed(treatment: Treatment, head_first: bool) -> list[Treatment]:

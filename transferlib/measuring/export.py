@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
 from transferlib.errors import TransferlibError
+from transferlib.names import printable
 from transferlib.nets.pretrained import Pretrained, PretrainedSpec
 from transferlib.paths import resolved
 from transferlib.store import write_whole
@@ -18,30 +20,35 @@ from transferlib.trainer import Trainer
 from transferlib.treatments import Treatment
 
 NAME = "transferlib"  # of the entry in the file's metadata
+IMPORTED = ("json", "pathlib", "sys", "torch", "torchvision", "timm", "PIL", "safetensors")  # by the script
 MAKERS = {
     "torchvision": ("import torchvision", "torchvision.models.get_model({name!r}{options})"),
     "timm": ("import timm", "timm.create_model({name!r}{options})"),
 }
 SNIPPET = '''\
 """Names the class of a picture: python {script} PICTURE"""
-import json, sys
+import json, pathlib, sys
 import torch
 {imports}
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors import safe_open
 from torchvision import transforms as T
 
-with safe_open({weights!r}, "pt") as file:
+with safe_open(str(pathlib.Path(__file__).with_name({weights!r})), "pt") as file:
     about = json.loads(file.metadata()[{name!r}])
     weights = {{name: file.get_tensor(name) for name in file.keys()}}
 net = {make}
 net.load_state_dict(weights)
 net.eval()
+side = about["resolution"]
 prepare = T.Compose([
-    T.Resize(about["stored"], T.InterpolationMode(about["interpolation"])),
-    T.CenterCrop(about["resolution"]), T.ToTensor(), T.Normalize(about["mean"], about["std"]),
+    T.Resize(about["stored"], T.InterpolationMode(about["interpolation"])), T.CenterCrop(about["stored"]),
+    T.Lambda(lambda p: T.functional.crop(p, (p.height - side) // 2, (p.width - side) // 2, side, side)),
+    T.ToTensor(), T.Normalize(about["mean"], about["std"]),
 ])
-picture = prepare(Image.open(sys.argv[1]).convert("RGB"))[None]
+picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGBA")  # as it is held; on white where it is clear
+picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+picture = prepare(picture)[None]
 with torch.no_grad():
     shares = net(picture).softmax(1)[0].tolist()
 for share, name in sorted(zip(shares, about["classes"]), reverse=True):
@@ -85,7 +92,24 @@ def export_path(name: str | Path) -> Path:
     path = resolved(name)
     if path.suffix != ".safetensors":
         raise TransferlibError(f"expected a .safetensors file, got {path.name}")
+    if path.stem in IMPORTED:
+        raise TransferlibError(f"{path.stem}.py beside it would stand in the way of {path.stem}: choose another name")
+    for file, ours in ((path, _is_export), (path.with_suffix(".py"), _is_script)):
+        if file.exists() and not ours(file):
+            raise TransferlibError(f"{printable(file.name)} is there, and no export wrote it: choose another name")
     return path
+
+
+def _is_export(path: Path) -> bool:
+    try:
+        with safe_open(path, "pt") as file:
+            return NAME in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def _is_script(path: Path) -> bool:
+    return path.read_bytes().startswith(SNIPPET.partition("{")[0].encode())
 
 
 def trained(trainer: Trainer, study: Study, treatment: Treatment, classes: int) -> nn.Module:
@@ -132,7 +156,7 @@ def snippet(spec: PretrainedSpec, weights: str, script: str, classes: int) -> st
 
 def _size(library: str, name: Sequence[str], spec: PretrainedSpec) -> str:
     """A transformer's table of positions is made for its resolution."""
-    positions = any("pos_embed" in key for key in spec.whole(2).state_dict())
-    if not (positions and name[2]):
+    positions = any("pos_embed" in key or "relative_position" in key for key in spec.whole(2).state_dict())
+    if not (positions and name[2]) or (library == "torchvision" and not name[0].startswith("vit_")):
         return ""
     return f", {'image_size' if library == 'torchvision' else 'img_size'}={spec.resolution}"

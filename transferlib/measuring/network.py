@@ -72,7 +72,7 @@ def measure_network(
     for line in (*about.splitlines(), *before, _plan(study, budget)):
         trainer.report(Note(line))
     trainer.kept |= study.run_keys if keep else set()
-    for part in _parts(study, budget.treatments, how):
+    for part in _parts(study, budget.treatments, how, trainer):
         how.run(trainer, part)
     runs = runs_of(trainer.store, study.run_keys)  # those of earlier calls too
     about, notes, tests = f"{about}\n{_how(study)}", (*before, *changed(study)), np.asarray(opened.val.labels)
@@ -133,16 +133,19 @@ def _plans(study: Study, treatment: Treatment) -> list[FamilyPlan]:
     return dataclasses.replace(study, treatments=(treatment,)).families()
 
 
-def _parts(study: Study, treatments: Sequence[Treatment], how: Executor) -> Iterator[Study]:
+def _parts(study: Study, treatments: Sequence[Treatment], how: Executor, trainer: Trainer) -> Iterator[Study]:
     """The study in the order of its budget: all frozen runs in one pass, then each other run alone.
 
+    Where such a pass was broken off, it is finished first: what was planned then need not be what is planned now.
     Several workers get all at once, and begin with what takes longest.
     """
     if not isinstance(how, Serial):
         yield dataclasses.replace(study, treatments=tuple(treatments))
         return
     frozen = tuple(t for t in treatments if t.frozen)
-    for some in (frozen, *((t,) for t in treatments if not t.frozen)):
+    begun = tuple(t for t in frozen if any(trainer.begun(plan) for plan in _plans(study, t) if not plan.is_base))
+    rest = tuple(t for t in frozen if t not in begun)
+    for some in (begun, rest, *((t,) for t in treatments if not t.frozen)):
         if some:
             yield dataclasses.replace(study, treatments=some)
 
@@ -180,7 +183,10 @@ def _left_out(budget: Budget, minutes: float | None) -> list[str]:
         return []
     listed = ", ".join(map(str, budget.left_out))
     given = f"{MINUTES:.0f} minutes, for want of --minutes" if minutes is None else f"--minutes {minutes:g}"
-    return [f"left out for {given}: {listed}; the same command again goes on with them"]
+    more = "the same command again goes on with them"
+    if not budget.missing:  # nor would the same time be enough another time
+        more = f"the next takes about {clock(budget.next_seconds)}: give --minutes {budget.next_seconds / 60 + 1:.0f}"
+    return [f"left out for {given}: {listed}; {more}"]
 
 
 def _how(study: Study) -> str:

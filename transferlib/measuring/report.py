@@ -14,7 +14,7 @@ import pandas as pd
 
 from transferlib.data import Dataset
 from transferlib.measuring.advice import BASE, COPIES, Advice, advise
-from transferlib.measuring.scores import Scores
+from transferlib.measuring.scores import Scores, at_chance
 from transferlib.measuring.words import recommendation
 from transferlib.paths import keep_out, resolved
 from transferlib.stats import Estimate
@@ -65,10 +65,17 @@ class Measurement:
         Where classes are unequal there is balanced accuracy, the mean over classes, too, and differences are of it.
         """
         runs, scores = self.runs[self.runs["target"] == "B"], Scores.of(self.runs)
-        at_chance = runs["status"].eq("chance").groupby(runs["treatment"]).sum()
+        guessing = at_chance(runs, self.unequal).groupby(runs["treatment"]).sum()
         by_class = None if self.unequal is None else Scores.of(self.runs, self.unequal)
         rows = [_row(scores, by_class, t, self.parts) for t in (BASE, *COPIES) if t in scores.right]
-        return pd.DataFrame(rows).assign(at_chance=lambda table: table["treatment"].map(at_chance))
+        return pd.DataFrame(rows).assign(at_chance=lambda table: table["treatment"].map(guessing))
+
+    @property
+    def _diverged(self) -> list[str]:
+        """What was trained and came to no number, in any seed."""
+        kept = self.runs[self.runs["target"] == "B"].groupby("treatment")["status"]
+        lost = [str(name) for name, status in kept if status.eq("diverged").all()]
+        return [f"diverged, and are in no row below: {', '.join(lost)}"] if lost else []
 
     @cached_property
     def advice(self) -> Advice:
@@ -98,7 +105,7 @@ class Measurement:
         write_figure(self.figure(), path)
 
     def __str__(self) -> str:
-        notes = [f"note: {note}" for note in self.notes]
+        notes = [f"note: {note}" for note in (*self.notes, *self._diverged)]
         return "\n".join([self.about, *notes, "", _listing(self.table), "", self.recommendation])
 
 

@@ -96,6 +96,30 @@ class Scores:
         return max(self.spread.get(treatment, 0.0), pooled, 0.0)
 
 
+def at_chance(runs: pd.DataFrame, labels: np.ndarray | None = None) -> pd.Series:
+    """Which runs are no better than guessing would be 1 time in 1000, bool by row.
+
+    Args:
+        runs: rows of ``Store.table`` with ``correct``.
+        labels: int64 (M,), the test images' classes, where the mean over classes is what counts: who guesses gets one
+            in K of that, however unequal the classes; a run's own status is about top-1.
+    """
+    if labels is None:
+        return runs["status"].eq("chance")
+    line = guessed(labels)
+    means = [np.mean([right[labels == label].mean() for label in np.unique(labels)]) for right in runs["correct"]]
+    return runs["status"].ne("diverged") & (np.asarray(means) <= line)
+
+
+def guessed(labels: np.ndarray) -> float:
+    """The mean over classes that guessing exceeds 1 time in 1000 at most (a fraction; normal approximation)."""
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    # the variance of a guesser who names each class half of the time: none has a larger one
+    error = math.sqrt(float((0.25 / counts).sum())) / len(counts)
+    return min(1 / len(counts) + 3.09 * error, 1 - 1e-9)
+
+
 def _between_seeds(right: np.ndarray) -> float:
     """The variance of accuracies (seeds, M) between seeds, less that of which image happens to be right when."""
     seeds, images = right.shape

@@ -56,6 +56,8 @@ def _cannot_tell(advice: Advice, chosen: Treatment, best: Treatment, do: str) ->
     what = f"{_compared(advice, shown)}: {_points(advice.effects[shown])}, an interval that contains 0"
     lost = f"lose less than {TOLERATED:.0f} point against training from scratch"
     why = f"of what is shown to {lost}, this is the cheapest."
+    if advice.effects.get(chosen) and advice.effects[chosen].interval(LEVEL)[0] <= -TOLERATED:
+        why = "of what did better than guessing, this is the cheapest; training from scratch did not."
     if chosen == best == BASE:
         why = f"nothing with copied layers is shown to {lost}."
     why += _why_not_best(advice, chosen, best)
@@ -100,7 +102,7 @@ def _of_parts(treatment: Treatment, parts: Sequence[str]) -> str:
         return "train the whole network from scratch"
     if treatment.fine_tuned:
         anew = f"start {span(rest)} anew" if len(rest) > 1 else "put a fresh head on them"
-        return f"keep the trained {span(copied)}, {anew}, and fine-tune everything"
+        return f"keep the copied {span(copied)}, {anew}, and fine-tune everything"
     if len(rest) == 1:
         return "freeze everything but the head, and train that alone (a linear probe)"
     return f"freeze {span(copied)}, train {span(rest)} anew"

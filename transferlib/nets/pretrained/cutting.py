@@ -70,6 +70,7 @@ def cut(
     with drawing(0), torch.no_grad():
         look = _Look(name, make, pictures.resolution)
         laid = _given(look, parts) if parts else _found(look)
+        _apart(look, laid)
         spec = PretrainedSpec(name, pictures, tuple(_described(look, laid)), make)
         _compare(look, spec)
     return spec
@@ -79,7 +80,11 @@ class _Look:
     """A network that is looked at while it runs on random pixels."""
 
     def __init__(self, name: str, make: Make, resolution: int) -> None:
-        self.name, self.whole = name, make(COUNTED).eval()
+        self.name = name
+        try:
+            self.whole = make(COUNTED).eval()
+        except (AssertionError, ValueError, RuntimeError) as error:  # as for a size that its patches do not divide
+            self.refuse(f"it can't be made for pictures of {resolution} px ({_first_line(error)})")
         self.blocks: set[type[nn.Module]] = set()  # kinds of modules of which one is no row; then none is taken apart
         drops = ((step, m) for step, m in self.whole.named_modules() if isinstance(m, nn.Dropout))
         self.drops = {step for step, module in drops if module.p}
@@ -269,8 +274,8 @@ def _largest(step: str, part: Sequence[str], every: Sequence[str]) -> str:
 
 def _given(look: _Look, parts: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """The parts as they were named, each module of which must be one of the network's."""
-    if len(parts) != LAYERS:
-        look.refuse(f"{len(parts)} parts are named")
+    if len(parts) != LAYERS or not all(parts.values()):
+        look.refuse(f"{sum(map(bool, parts.values()))} parts are named")
     for step in (step for part in parts.values() for step in part):
         try:
             look.module(step)
@@ -280,6 +285,16 @@ def _given(look: _Look, parts: Mapping[str, Sequence[str]]) -> dict[str, Sequenc
     if len(head) != 1 or not isinstance(look.module(head[0]), nn.Linear):
         look.refuse("its last part is not the one fully connected layer that names the classes")
     return dict(parts)
+
+
+def _apart(look: _Look, laid: Mapping[str, Sequence[str]]) -> None:
+    """Refuse weights that two parts share: one can't be frozen without the other."""
+    owners: dict[int, str] = {}
+    for part, steps in laid.items():
+        for step in dict.fromkeys(steps):
+            for tensor in (*look.module(step).parameters(), *look.module(step).buffers()):
+                if owners.setdefault(id(tensor), part) != part:
+                    look.refuse(f"its {step} runs in {owners[id(tensor)]} and in {part}, which can't be frozen apart")
 
 
 def _described(look: _Look, laid: Mapping[str, Sequence[str]]) -> Iterator[Part]:

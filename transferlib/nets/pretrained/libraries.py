@@ -124,8 +124,11 @@ class Timm:
         import timm
         from timm.data.config import resolve_model_data_config
 
-        with torch.device("meta"):
-            shown = resolve_model_data_config(timm.create_model(name, pretrained=False))
+        try:
+            with torch.device("meta"):
+                shown = resolve_model_data_config(timm.create_model(name, pretrained=False))
+        except RuntimeError as error:  # of a tag that it does not have
+            raise TransferlibError(f"timm:{name}: {str(error).splitlines()[0]}") from error
         side = shown["input_size"][-1]
         stored = int(side / shown["crop_pct"])
         way = INTERPOLATIONS.get(shown["interpolation"], "bilinear")

@@ -55,12 +55,14 @@ class PretrainedSpec:
         pictures: how it wants its pictures.
         parts: eight.
         make: makes the network for some number of classes, with fresh weights as its authors draw them.
+        architecture: a digest of what it is, where its name does not say it.
     """
 
     name: str
     pictures: Preprocessing
     parts: tuple[Part, ...]
     make: Make = field(repr=False)
+    architecture: str = ""
 
     @property
     def resolution(self) -> int:
@@ -86,7 +88,8 @@ class PretrainedSpec:
         """Its name, its input, and which modules are which part."""
         parts = [[part.name, *part.steps] for part in self.parts]
         about = {"name": self.name, "resolution": self.resolution, "mean": [*self.mean], "std": [*self.std]}
-        return {**about, "parts": parts}
+        known: dict[str, object] = {"architecture": self.architecture} if self.architecture else {}
+        return {**about, "parts": parts, **known}
 
     def whole(self, classes: int) -> nn.Module:
         """The network in one piece, with fresh weights, whose names are those of a file of weights."""

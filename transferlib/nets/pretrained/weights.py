@@ -69,7 +69,7 @@ class Pretrained:
             TransferlibError: for weights of another network, in one line.
         """
         head = f"{spec.parts[-1].steps[-1]}.weight"
-        classes = len(state[head]) if head in state else COUNTED
+        classes = len(state[head]) if head in state and state[head].dim() else COUNTED
         like = spec.whole(classes).state_dict()
         fitted = _fitted(spec, origin, state, like)
         return cls(spec, origin, _digest(fitted), classes, fitted)
@@ -125,6 +125,9 @@ def read(path: Path) -> Mapping[str, Tensor]:
             found = found[name]
     if not isinstance(found, Mapping) or not found or not all(isinstance(t, Tensor) for t in found.values()):
         raise TransferlibError(f"{printable(str(path))} holds no weights by name: expected a state_dict")
+    odd = [name for name, t in found.items() if t.is_meta or t.layout != torch.strided or t.is_complex()]
+    if odd:
+        raise TransferlibError(f"{printable(str(path))} holds no plain numbers in {odd[0]}: save dense, real tensors")
     return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}  # of DataParallel
 
 
@@ -166,6 +169,8 @@ def _fitted(
             shapes = " where it has ".join(str(tuple(t.shape)) for t in (found, tensor))
             raise TransferlibError(f"the weights {printable(origin)} are not those of {spec.name}: {name} is {shapes}")
         fitted[name] = found.detach().to("cpu", tensor.dtype).clone()
+        if not torch.isfinite(fitted[name]).all():
+            raise TransferlibError(f"the weights {printable(origin)} hold no numbers (NaN or infinite ones) in {name}")
     return fitted
 
 
