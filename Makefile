@@ -21,7 +21,7 @@ serve: book
 # Every chapter trains for real, on the embedded drawings; its numbers are read back and compared with the store.
 smoke: $(VENV)/installed
 	$(BIN)/python tools/build_book.py --profile smoke --no-html
-	$(BIN)/python -m pytest tests/chapters/test_chapters.py tests/chapters/test_middle.py
+	$(BIN)/python -m pytest tests/chapters/test_chapters.py tests/chapters/test_freezing.py tests/chapters/test_middle.py
 
 test: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -30,7 +30,8 @@ test: $(VENV)/installed
 	$(BIN)/python tools/lint_notebooks.py
 	# in the order of the folders: the slowest files, in browser/ and chapters/, come first and side by side
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
-		--cov --cov-report=term:skip-covered --ignore=tests/chapters/test_chapters.py --ignore=tests/chapters/test_middle.py # `make smoke` runs them
+		--cov --cov-report=term:skip-covered --ignore=tests/chapters/test_chapters.py \
+		--ignore=tests/chapters/test_freezing.py --ignore=tests/chapters/test_middle.py # `make smoke` runs them
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks

@@ -95,3 +95,22 @@ def test_how_large_the_numbers_are_that_a_fresh_layer_reads(family):
     found, taps = cures.spreads(source, images, range(2, 6)), family.taps(images)
     assert found["trained"] == {n: pytest.approx(float(taps[n].std()), abs=1e-4) for n in range(2, 6)}
     assert found["untrained"].keys() == found["trained"].keys() and found["untrained"] != found["trained"]
+
+
+@pytest.mark.parametrize(
+    ("name", "slow"),
+    [("small rate for the reading layer alone", True), ("small rate for all fresh layers but that", False)],
+)
+def test_one_part_alone_gets_the_small_rate(family, name, slow):
+    changed, _ = of(family, name)
+    images, labels = fixed_batch(family)
+    for member, before in zip(changed.members, family.members, strict=True):
+        taps = family.taps(images)[member.frozen]
+        pairs = []
+        for one in (member, before):
+            one.net.eval().zero_grad()
+            torch.nn.functional.cross_entropy(one.net(taps, start=one.frozen), labels).backward()
+            pairs.append({k: [p.grad.clone() for p in one.net.layer(k).parameters()] for k in range(one.frozen + 1, 9)})
+        for k, gradients in pairs[0].items():
+            factor = 0.25 if (k == member.frozen + 1) is slow else 1.0
+            assert all(torch.allclose(a, factor * b) for a, b in zip(gradients, pairs[1][k], strict=True))

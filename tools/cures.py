@@ -31,7 +31,7 @@ from transferlib.trainer import Trainer
 from transferlib.treatments import parse_treatments
 
 ROOT = Path(__file__).resolve().parent.parent
-RATE, DEPTHS = 0.2, "B2B,B3B,B4B,B5B"
+RATE, SMALL_RATE, DEPTHS = 0.2, 0.05, "B2B,B3B,B4B,B5B"
 
 
 def plan() -> FamilyPlan:
@@ -75,12 +75,23 @@ def preserved(net: Stack, n: int, source: Stack) -> Stack:
     return net
 
 
+def slowed(net: Stack, n: int, reader: bool) -> Stack:
+    """Give the small rate to the layer that reads the frozen ones alone, or to all fresh layers but that one."""
+    for k in range(n + 1, len(net.layers) + 1):
+        if (k == n + 1) is reader:
+            for parameter in net.layer(k).parameters():
+                parameter.register_hook(lambda gradient: gradient * (SMALL_RATE / RATE))
+    return net
+
+
 def cures(source: Stack, taps: list[Tensor]) -> dict[str, Callable[[Stack, int], Stack]]:
     """What is tried, by name."""
     return {
         "scale of the tap": lambda net, n: scaled(net, n, taps[n]),
         "batch norm of the tap": lambda net, n: normalised(net, n, taps[n]),
         "preserved layers": lambda net, n: preserved(net, n, source),
+        "small rate for the reading layer alone": lambda net, n: slowed(net, n, reader=True),
+        "small rate for all fresh layers but that": lambda net, n: slowed(net, n, reader=False),
     }
 
 
