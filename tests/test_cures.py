@@ -97,12 +97,9 @@ def test_how_large_the_numbers_are_that_a_fresh_layer_reads(family):
     assert found["untrained"].keys() == found["trained"].keys() and found["untrained"] != found["trained"]
 
 
-@pytest.mark.parametrize(
-    ("name", "slow"),
-    [("small rate for the reading layer alone", True), ("small rate for all fresh layers but that", False)],
-)
-def test_one_part_alone_gets_the_small_rate(family, name, slow):
-    changed, _ = of(family, name)
+@pytest.mark.parametrize(("which", "slow"), [("the reading layer alone", True), ("all fresh layers but that", False)])
+def test_one_part_alone_gets_the_small_rate(family, which, slow):
+    changed, _ = of(family, f"small rate for {which}")
     images, labels = fixed_batch(family)
     for member, before in zip(changed.members, family.members, strict=True):
         taps = family.taps(images)[member.frozen]

@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     family = trainer.build(plan())
     assert family.prefix is not None
     images, source = fixed_batch(family)[0], family.prefix
-    about: dict[str, object] = {"rate": RATE, "spread": spreads(source, images, range(2, 6))}
+    about: dict[str, object] = {"rate": RATE, "spread": spreads(source, images, range(1, 8))}
     about |= {"device": trainer.execution.device_name, "execution": str(trainer.execution), "versions": versions()}
     for name, cure in cures(source, family.taps(images)).items():
         if name not in found:

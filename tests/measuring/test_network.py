@@ -197,6 +197,11 @@ def test_where_nothing_more_fits_the_minutes_that_it_needs_are_named(whole, fold
     assert re.search(r"A5B\+; the next takes about .*: give --minutes \d+$", note)
 
 
+def test_a_network_without_its_library_is_told_its_name(folder, tmp_path):
+    with pytest.raises(TransferlibError, match="resnet18 is no data set: .* say torchvision:resnet18"):
+        measure("resnet18", f"folder:{folder / 'bilder'}", tmp_path)
+
+
 def test_what_diverged_is_named(whole):
     _, result = whole
     runs = result.runs.assign(

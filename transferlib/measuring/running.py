@@ -26,6 +26,7 @@ from transferlib.names import printable
 from transferlib.nets import network as network_of
 from transferlib.nets import register
 from transferlib.nets.pretrained import Pretrained, is_named, pretrained
+from transferlib.nets.pretrained.libraries import LIBRARIES
 from transferlib.paths import keep_apart, keep_out
 from transferlib.store import Store
 from transferlib.study import Study
@@ -95,6 +96,8 @@ def measure(
     trainer, how = Trainer(store, execution(device), report, stop=stop or Stop()), executor_of(executor)
     if isinstance(source, Pretrained) or is_named(source):
         return _of_network(source, target, trainer, how, seeds, epochs, network or OfNetwork())
+    if ":" not in source and _names_a_network(f"torchvision:{source}"):
+        raise TransferlibError(f"{source} is no data set: for torchvision's network say torchvision:{source}")
     if network is not None and network != OfNetwork():
         raise TransferlibError(
             f"weights, resolution, minutes, head_first and export are for a network as the source, and {source} is a "
@@ -151,6 +154,15 @@ def _written(out: Path, trainer: Trainer, study: Study, treatment: Treatment | N
     if treatment is None:
         return ["nothing is recommended, and nothing written"]
     return [f"wrote {path}" for path in export(out, trainer, study, treatment)]
+
+
+def _names_a_network(name: str) -> bool:
+    library, _, own = name.partition(":")
+    try:
+        LIBRARIES[library].check(own)
+    except TransferlibError:
+        return False
+    return True
 
 
 def _given(source: str | Pretrained, asked: OfNetwork) -> Pretrained:
