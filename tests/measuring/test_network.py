@@ -198,7 +198,7 @@ def test_where_nothing_more_fits_the_minutes_that_it_needs_are_named(whole, fold
 
 
 def test_a_network_without_its_library_is_told_its_name(folder, tmp_path):
-    with pytest.raises(TransferlibError, match="resnet18 is no data set: .* say torchvision:resnet18"):
+    with pytest.raises(TransferlibError, match=r"resnet18 is no data set: .* say torchvision:resnet18"):
         measure("resnet18", f"folder:{folder / 'bilder'}", tmp_path)
 
 
