@@ -52,12 +52,12 @@ def results_text(results: Results) -> str:
         "**It bridges differences.** From natural to man-made things and back, against bases trained once: frozen "
         f"{frozen}, fine-tuned {tuned}.",
         f"**Even distant features beat random ones**, frozen: {said['7']}.",
-        f"**Transfer learns faster**, to 90 % of the base's accuracy, in % of the epochs: {said['8a']}. The network's own "
-        f"layers save {own}.",
+        f"**Transfer learns faster**, to 90 % of the base's accuracy, in % of the epochs: {said['8a']}. The network's "
+        f"own layers save {own}.",
     )
     dip = (
-        f"And the paper's fragile middle: {said['2']}. The book's chapter 6 shows how it broke in 2014, and what breaks "
-        "ours."
+        f"And the paper's fragile middle: {said['2']}. The book's chapter 6 shows how it broke in 2014, and what "
+        "breaks ours."
     )
     about_all = f"{about(results.table)}; {convergence(results.gain_from_doubling())}."
     return "\n".join([about_all, "", *(f"{i}. {text}" for i, text in enumerate(verdicts, 1)), "", dip])
