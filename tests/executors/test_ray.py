@@ -38,7 +38,7 @@ pytestmark = [
 HERE = Path(__file__).parent
 TREATMENTS = "base,A1B,A4B,B2B,A3B+"
 CPU = {"device": "cpu", "precision": "fp32"}
-LONG = 30  # epochs: some seconds a family, in which something can happen
+LONG = 15  # epochs: some seconds a family, in which something can happen
 
 
 @pytest.fixture(scope="module", autouse=True)
