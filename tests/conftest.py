@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch counts the cores
 
@@ -16,6 +17,17 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium for pages that a test writes itself; ended with the module, whose event loop would be in others' way."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or pytest.skip("no chromium")
+    with playwright.sync_playwright() as p:
+        running = p.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield running
+        running.close()
 
 
 ALEXNETS = [small.SPEC, small.SPEC_BN]

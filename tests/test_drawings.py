@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from small_studies import invented, store_of
 
+from transferlib.figures import STYLE
 from transferlib.widgets import (
     Drawing,
     cut_the_network,
@@ -20,14 +20,15 @@ from transferlib.widgets import (
     similarity_dial,
     turn_the_rate,
 )
+from transferlib.widgets.drawing import SCRIPTS
 
 NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1100, "height": 900}
 THEMES = {"light": "background:#fff;color:#222832", "dark": "background:#14181e;color:#ced6dd"}
 FAMILIES = {"AnB": 0.01, "BnB": 0.002, "AnB+": -0.004}  # what each layer more costs
 
 
-def table_of(folder, split="random:0", families=FAMILIES, top=0.5):
-    records = [invented("base", top, split, train_loss=2.0)]
+def table_of(folder, split="random:0", families=FAMILIES, top=0.5, others=()):
+    records = [invented("base", top, split, train_loss=2.0), *others]
     for family, cost in families.items():
         for n in range(1, 8):
             name = family.replace("n", str(n))
@@ -43,7 +44,9 @@ def curve(key):
 def drawings(tmp_path_factory):
     """One of each, of made tables."""
     folder = tmp_path_factory.mktemp("drawings")
-    ours, theirs = table_of(folder / "ours"), table_of(folder / "theirs", top=0.6)
+    random = [invented(f"R{n}B", 0.5 - 0.035 * n) for n in range(1, 8)]
+    ours = table_of(folder / "ours", others=random)
+    theirs = table_of(folder / "theirs", top=0.6, others=random)
     dial = pd.concat([table_of(folder / s, f"similarity:{s}", {"AnB": c}) for s, c in (("1.0", 0.01), ("0.0", 0.03))])
     doses = {rate: table_of(folder / f"{rate}", families={"BnB": rate / 50}) for rate in (0.05, 0.1, 0.2)}
     return {
@@ -56,16 +59,6 @@ def drawings(tmp_path_factory):
 
 
 ALL = ("cut", "rate", "dial", "learning", "guess")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or pytest.skip("no chromium")
-    with playwright.sync_playwright() as p:
-        running = p.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -197,7 +190,43 @@ def test_it_is_small_and_the_same_every_time(drawings, name):
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
 
 
+def test_its_colours_are_those_of_the_figures():
+    light = (SCRIPTS / "explorer.css").read_text(encoding="utf-8").split("}")[0].lower()
+    for family, (colour, _) in STYLE.items():
+        name = "--" + family.lower().replace("+", "plus")
+        found = re.search(rf"{name}: (#[0-9a-f]+);", light)[1]
+        found = "#" + "".join(2 * digit for digit in found[1:]) if len(found) == 4 else found
+        assert found == colour.lower(), family
+
+
 # --- what each has of its own ---
+
+
+def test_all_networks_are_cut_on_one_scale_and_random_filters_widen_it(opened):
+    page = opened("cut")
+    figure = page.locator(".explorer").first
+
+    def scale():
+        words = figure.locator("svg text").evaluate_all("all => all.map(e => e.textContent)")
+        return [float(word.replace("−", "-")) for word in words if re.fullmatch(r"[−]\d+", word)]
+
+    ours = scale()
+    figure.get_by_label("theirs").check()
+    assert scale() == ours and min(ours) > -10
+    figure.get_by_label("random").check()
+    assert min(scale()) <= -20
+
+
+def test_names_of_lines_that_end_together_do_not_lie_on_one_another(opened, tmp_path):
+    tables = [table_of(tmp_path / f"{x}", f"similarity:{x}", {"AnB": 0.01 + x / 1e5}) for x in (1.0, 0.5, 0.25, 0.0)]
+    page = opened(similarity_dial(pd.concat(tables)))
+    boxes = page.locator("svg text").evaluate_all(
+        "all => all.filter(e => ['0.5', '0.25', '0'].includes(e.textContent) && e.getAttribute('x') > 600)"
+        ".map(e => e.getBoundingClientRect()).map(b => [b.top, b.bottom])"
+    )
+    boxes.sort()
+    assert len(boxes) == 3
+    assert all(below[0] >= above[1] - 4 for above, below in itertools.pairwise(boxes))  # a line's own room left out
 
 
 def test_dragging_moves_the_cut(opened, drawings):

@@ -7,6 +7,7 @@ rate's cost is what the same frozen features give at the smallest restart rate m
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
@@ -21,33 +22,32 @@ NOTHING = "nothing changed"
 Trial = tuple[str, pd.DataFrame, pd.DataFrame]  # its name, the selffers at the smallest rate, and at the largest
 
 
-def costs(published: Results, depths: tuple[int, ...] = MIDDLE) -> pd.DataFrame:
-    """What the largest restart rate costs the selffer with nothing, and with one thing changed, the mean over depths.
+def costs(published: Results) -> pd.DataFrame:
+    """What the largest restart rate costs the selffer with nothing, and with one thing changed, the mean of ``MIDDLE``.
 
     Args:
         published: what was run of the parts ``restart``, ``unfinished`` and ``warm-up``, and ``cures.json`` beside it.
-        depths: n of BnB.
 
     Returns:
         One row for each thing that was tried: tried, mean, low, high (points of top-1, 95 %), share (of the cost with
         nothing changed, percent), over.
     """
-    found = {name: _cost(mild, hot, depths) for name, mild, hot in trials(published)}
+    found = {name: _cost(mild, hot) for name, mild, hot in _trials(published)}
     found = {name: cost for name, cost in found.items() if cost}
     whole = found[NOTHING].mean if NOTHING in found else float("nan")
     rows = [(name, c.mean, *c.interval(), 100 * c.mean / whole, c.behind) for name, c in found.items()]
     return pd.DataFrame(rows, columns=["tried", "mean", "low", "high", "share", "over"])
 
 
-def trials(published: Results) -> Iterator[Trial]:
+def _trials(published: Results) -> Iterator[Trial]:
     """Everything that was tried, on one direction and with one seed."""
     restarts = _of_one(published, "restart")
     (_, mild), (_, hot) = restarts[0], restarts[-1]
     yield NOTHING, mild, hot
     unfinished = _of_one(published, "unfinished")
-    for study, early in unfinished[: len(unfinished) // 2]:
-        at_small = next(rows for other, rows in unfinished if _is_milder(other, study))
-        yield f"features of epoch {study.of_bases.recipe.until}", at_small, early
+    for (study, early), (milder, at_small) in itertools.product(unfinished, repeat=2):
+        if _is_milder(milder, study):
+            yield f"features of epoch {study.of_bases.recipe.until}", at_small, early
     for study, warm in _of_one(published, "warm-up"):
         yield f"{study.recipe.warmup_epochs:g} epochs of warm-up", mild, warm
     for name, results in recorded("cures")["cures"].items():
@@ -70,11 +70,13 @@ def _is_milder(one: Study, other: Study) -> bool:
 def _changed(published: Results, hot: pd.DataFrame, results: Mapping[str, Result]) -> pd.DataFrame:
     """The runs at the large rate, with what came of them when one thing was changed."""
     keys = dict(zip(hot["treatment"], hot["key"], strict=True))
-    records = {keys[t]: Record(**{**published.records[keys[t]], **result}) for t, result in results.items()}
+    records = {
+        keys[t]: Record(**{**published.records[keys[t]], **result}) for t, result in results.items() if t in keys
+    }
     return with_correct(as_table(records.values()), records)
 
 
-def _cost(mild: pd.DataFrame, hot: pd.DataFrame, depths: tuple[int, ...]) -> Estimate | None:
+def _cost(mild: pd.DataFrame, hot: pd.DataFrame) -> Estimate | None:
     both = pd.concat([mild.assign(kind="mild"), hot.assign(kind="hot")]).assign(recipe="")
-    pairs = contrast(both, minus("mild", "hot", depths))
+    pairs = contrast(both, minus("mild", "hot", MIDDLE))
     return estimate(pairs) if len(pairs) else None

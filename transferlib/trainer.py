@@ -211,10 +211,14 @@ class Trainer:
             return self.build(plan), 0.0
         return self._resumed(plan, *found)
 
-    def begun(self, plan: FamilyPlan) -> bool:
-        """Whether a checkpoint holds all runs of a family, and the store does not."""
+    def begun(self, plan: FamilyPlan) -> list[Treatment]:
+        """The runs of a family that the store lacks and that a checkpoint has taken some way; none of a damaged one."""
         found = self.store.get_checkpoint(plan.name)
-        return found is not None and set(plan.run_keys) <= set(runs_of(found[1])) and bool(self.missing(plan))
+        try:
+            held = runs_of(found[1]) if found else []
+        except ValueError:  # whoever takes it up says so
+            return []
+        return [t for t in self.missing(plan) if config_key(plan.config(t)) in held]
 
     def _resumed(self, plan: FamilyPlan, tensors: dict[str, Tensor], rest: dict) -> tuple[Family, float]:
         family = self.build(plan)

@@ -92,8 +92,14 @@ def test_the_prediction_of_the_probes(executed):
         mean(100 * (here["random:0", t, f"B{n}B"]["top1"] - here["random:0", t, f"A{n}B"]["top1"]) for t in "AB")
         for n in DEPTHS
     ]
+    probes = json.loads((RESULTS / "layers.json").read_text(encoding="utf-8"))["probes"]
+    read = {(p["layer"], p["network"], p["classes"]): 100 * p["accuracy"] for p in probes}
+    own = [mean(read[n, half, half] - read[n, "AB".replace(half, ""), half] for half in "AB") for n in DEPTHS]
+    off = [measured - predicted for measured, predicted in zip(lost, own, strict=True)]
+    assert told["off"] == pytest.approx(mean(off))
+    assert told["most_off"] == pytest.approx(max(off, key=abs))
+    assert told["agree"] == pytest.approx(np.corrcoef(np.argsort(np.argsort(lost)), np.argsort(np.argsort(own)))[0, 1])
     assert told["agree"] > 0.9 and told["most_off"] < told["off"] < 0  # as the text says in words
-    assert 0 < lost[0] < lost[6]
 
 
 def right(record: dict) -> np.ndarray:

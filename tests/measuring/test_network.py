@@ -182,6 +182,18 @@ def test_what_was_begun_is_finished_first_whatever_the_plan_is_now(whole, folder
     assert [*result.table["accuracy"]] == [*kept] and len(kept) == 3
 
 
+def test_a_checkpoint_that_names_no_runs_is_none(whole, folder, weights, tmp_path):
+    given = pretrained(f"{NAME}@32", weights)
+    study = network.study_of(given, f"folder:{folder / 'bilder'}", 32, 1, 2, False).opened()
+    (plan,) = [plan for plan in study.families() if str(plan.family) == "AnB"]
+    trainer = Trainer(Store(tmp_path), execution("cpu"))
+    assert trainer.begun(plan) == []
+    trainer.store.put_checkpoint(plan.name, {"a": torch.ones(1)}, {"total_steps": 3})
+    assert trainer.begun(plan) == []
+    trainer.store.put_checkpoint(plan.name, {"a": torch.ones(1)}, {"runs": plan.run_keys[:2], "total_steps": 3})
+    assert trainer.begun(plan) == [*plan.treatments[:2]]
+
+
 def test_where_nothing_more_fits_the_minutes_that_it_needs_are_named(whole, folder, weights):
     top, _ = whole
     store = Store(top / "store")

@@ -73,8 +73,17 @@ def test_where_classes_are_unequal_a_perfect_network_does_not_guess_and_a_consta
     )  # by top-1: the line is 50 of 50
     assert [*at_chance(runs, labels)] == [False, True, True]
     assert [*at_chance(runs)] == [True] * 3
-    runs["status"] = "diverged"
-    assert not at_chance(runs, labels).any()
+    for status in ("diverged", "ok"):  # what beats the largest class in top-1 does not guess
+        assert not at_chance(runs.assign(status=status), labels).any()
+
+
+@pytest.mark.parametrize(
+    ("counts", "guessed_often"), [((45, 2), False), ((1, 1), True), ((3, 3), True), ((6, 6), False)]
+)
+def test_all_right_is_a_guess_only_where_guessing_gets_there(counts, guessed_often):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    runs = pd.DataFrame({"correct": [np.ones(len(labels), bool)], "status": ["chance"]})
+    assert at_chance(runs, labels).item() is guessed_often
 
 
 @pytest.mark.parametrize("counts", [(45, 5), (40, 10, 30), (100, 100)])

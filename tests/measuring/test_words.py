@@ -61,6 +61,14 @@ def test_a_tie_with_fine_tuning_alone_warns_of_freezing():
     assert "Do not freeze this much: A1B -30.0 points" in said
 
 
+def test_where_only_the_base_learned_nothing_nobody_is_said_to_lose_less_than_it():
+    table = invented({"base": 40, "A3B": 42}, default=10, seeds=1, images=40)
+    table["status"] = ["ok" if t == "A3B" else "chance" for t in table["treatment"]]
+    said = recommendation(advise(table))
+    assert "of what did better than guessing, this is the cheapest; training from scratch did not." in said
+    assert "shown to lose less" not in said
+
+
 def test_where_nothing_was_learned_the_test_pictures_are_counted():
     assert f"{IMAGES} test pictures" in words({}, default=20, base="chance", AnB="chance", AnB_plus="chance")
 

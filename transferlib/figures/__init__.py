@@ -26,5 +26,5 @@ from transferlib.figures.panels import (
 )
 from transferlib.figures.paper_figures import figure_2, figure_3, save_figure
 from transferlib.figures.runs import about, random_splits
-from transferlib.figures.sharpness import by_rate, figure_sharpness
+from transferlib.figures.sharpness import figure_sharpness
 from transferlib.figures.style import NUDGE, STYLE, clean, meaning, rendered, show, write_figure

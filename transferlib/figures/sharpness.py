@@ -13,18 +13,20 @@ from transferlib.figures.style import DASHES, MARKERS, STYLE, Look, base_line, c
 Moments = Sequence[Mapping[str, float]]
 
 
-def figure_sharpness(measured: Mapping[str, Mapping[str, Moments]]) -> Figure:
+def figure_sharpness(runs: Mapping[str, Mapping[str, Moments]]) -> Figure:
     """A panel for each rate: the sharpness as a share of the limit of the rate of the moment, against the epoch.
 
     Args:
-        measured: by the rate in words (``at .05``) the moments of each run, as ``by_rate`` gives them.
+        runs: as ``tools/stability.py`` writes them: by what was trained and its rate (``cut, at .2``) the moments of
+            each run, with epoch, sharpness and limit.
     """
+    measured = _by_rate(runs)
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
     axes = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
-    for ax, (rate, runs) in zip(axes, measured.items(), strict=True):
+    for ax, (rate, together) in zip(axes, measured.items(), strict=True):
         clean(ax)
         base_line(ax, 1.0)
-        for i, (name, moments) in enumerate(runs.items()):
+        for i, (name, moments) in enumerate(together.items()):
             ax.plot([m["epoch"] for m in moments], [m["sharpness"] / m["limit"] for m in moments], **_look(name, i))
         ax.set_title(rate, fontsize=9, loc="left")
         ax.set_xlabel("epoch")
@@ -35,8 +37,8 @@ def figure_sharpness(measured: Mapping[str, Mapping[str, Moments]]) -> Figure:
     return figure
 
 
-def by_rate(runs: Mapping[str, Mapping[str, Moments]]) -> dict[str, dict[str, Moments]]:
-    """What ``tools/stability.py`` wrote, by the rate: the base's moments first, then those of the cut networks."""
+def _by_rate(runs: Mapping[str, Mapping[str, Moments]]) -> dict[str, dict[str, Moments]]:
+    """The runs of each rate together: the base first, then the cut networks."""
     found: dict[str, dict[str, Moments]] = {}
     for name, moments in sorted(runs.items()):
         found.setdefault(f"at {name.split(' at ')[-1]}", {}).update(moments)

@@ -143,8 +143,9 @@ def _parts(study: Study, treatments: Sequence[Treatment], how: Executor, trainer
         yield dataclasses.replace(study, treatments=tuple(treatments))
         return
     frozen = tuple(t for t in treatments if t.frozen)
-    begun = tuple(t for t in frozen if any(trainer.begun(plan) for plan in _plans(study, t) if not plan.is_base))
-    rest = tuple(t for t in frozen if t not in begun)
+    plans = dataclasses.replace(study, treatments=frozen).families() if frozen else []
+    held = {t for plan in plans if not plan.is_base for t in trainer.begun(plan)}
+    begun, rest = (tuple(t for t in frozen if (t in held) is first) for first in (True, False))
     for some in (begun, rest, *((t,) for t in treatments if not t.frozen)):
         if some:
             yield dataclasses.replace(study, treatments=some)

@@ -96,7 +96,7 @@ def measure(
     trainer, how = Trainer(store, execution(device), report, stop=stop or Stop()), executor_of(executor)
     if isinstance(source, Pretrained) or is_named(source):
         return _of_network(source, target, trainer, how, seeds, epochs, network or OfNetwork())
-    if ":" not in source and _names_a_network(f"torchvision:{source}"):
+    if _is_torchvisions(source):
         raise TransferlibError(f"{source} is no data set: for torchvision's network say torchvision:{source}")
     if network is not None and network != OfNetwork():
         raise TransferlibError(
@@ -156,10 +156,10 @@ def _written(out: Path, trainer: Trainer, study: Study, treatment: Treatment | N
     return [f"wrote {path}" for path in export(out, trainer, study, treatment)]
 
 
-def _names_a_network(name: str) -> bool:
-    library, _, own = name.partition(":")
+def _is_torchvisions(name: str) -> bool:
+    """Whether a network of torchvision is called so."""
     try:
-        LIBRARIES[library].check(own)
+        LIBRARIES["torchvision"].check(name)
     except TransferlibError:
         return False
     return True

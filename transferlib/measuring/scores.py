@@ -101,23 +101,29 @@ def at_chance(runs: pd.DataFrame, labels: np.ndarray | None = None) -> pd.Series
 
     Args:
         runs: rows of ``Store.table`` with ``correct``.
-        labels: int64 (M,), the test images' classes, where the mean over classes is what counts: who guesses gets one
-            in K of that, however unequal the classes; a run's own status is about top-1.
+        labels: int64 (M,), the test images' classes, where the mean over classes counts. A run's own status is about
+            top-1, where who names the largest class is hard to beat; it then need not guess in the mean over classes.
     """
+    guessing = runs["status"].eq("chance")
     if labels is None:
-        return runs["status"].eq("chance")
-    line = guessed(labels)
+        return guessing
     means = [np.mean([right[labels == label].mean() for label in np.unique(labels)]) for right in runs["correct"]]
-    return runs["status"].ne("diverged") & (np.asarray(means) <= line)
+    return guessing & (np.asarray(means) <= guessed(labels))
 
 
 def guessed(labels: np.ndarray) -> float:
-    """The mean over classes that guessing exceeds 1 time in 1000 at most (a fraction; normal approximation)."""
-    counts = np.bincount(labels)
-    counts = counts[counts > 0]
+    """The mean over classes that guessing exceeds about 1 time in 1000 (a fraction), by a normal approximation.
+
+    Args:
+        labels: int64 (M,), the test images' classes. Where they are so few that the line lies beyond all right, all
+            right is above it unless it is guessed more often than that.
+    """
+    _, counts = np.unique(labels, return_counts=True)
     # the variance of a guesser who names each class half of the time: none has a larger one
     error = math.sqrt(float((0.25 / counts).sum())) / len(counts)
-    return min(1 / len(counts) + 3.09 * error, 1 - 1e-9)
+    line = 1 / len(counts) + 3.09 * error
+    all_right = float(np.prod((counts / len(labels)) ** counts))  # by who names each class as often as it comes
+    return min(line, 1.0 if all_right > 0.001 else math.nextafter(1.0, 0.0))
 
 
 def _between_seeds(right: np.ndarray) -> float:

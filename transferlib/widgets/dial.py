@@ -12,8 +12,9 @@ from transferlib.data import shapes
 from transferlib.errors import TransferlibError
 from transferlib.figures.panels import dial, one_panel
 from transferlib.splits import DIAL, of_kind, similarity_of
-from transferlib.stats import comparable, curves, signed
+from transferlib.stats import comparable, curves
 from transferlib.widgets.drawing import Drawing, points
+from transferlib.widgets.outcomes import in_words
 from transferlib.widgets.pictures import address
 
 
@@ -57,7 +58,7 @@ def _position(spec: str) -> float:
 
 def _words(loss: pd.DataFrame, name: str) -> str:
     rows = zip(loss["n"], loss["mean"], loss["low"], loss["high"], strict=True)
-    cuts = "; ".join(f"A{n}B {signed(mean)}{_interval(*ends)}".replace("-", "−") for n, mean, *ends in rows)
+    cuts = "; ".join(f"A{n}B {in_words(mean)}{_interval(*ends)}" for n, mean, *ends in rows)
     pairs, over = int(loss["pairs"].max()), loss["over"].iloc[0]
     runs = f"{pairs} runs each" if pairs > 1 else "one run each"
     spread = "" if over == "nothing" else f", with 95 % intervals over {over.replace('pairs', 'runs')}"
@@ -65,7 +66,7 @@ def _words(loss: pd.DataFrame, name: str) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if np.isnan(low) else f" ({signed(low)} to {signed(high)})"
+    return "" if np.isnan(low) else f" ({in_words(low)} to {in_words(high)})"
 
 
 def _tiled(half: list[np.ndarray]) -> np.ndarray:

@@ -9,8 +9,9 @@ import pandas as pd
 from transferlib.errors import TransferlibError
 from transferlib.figures.panels import losses, one_panel
 from transferlib.splits import RANDOM, of_kind
-from transferlib.stats import comparable, curves, signed
+from transferlib.stats import comparable, curves
 from transferlib.widgets.drawing import Drawing, points
+from transferlib.widgets.outcomes import in_words
 
 ROOM = 4  # points above and below what was measured, so that the axis does not tell
 
@@ -32,7 +33,7 @@ def draw_your_guess(table: pd.DataFrame, family: str, sentence: str) -> Drawing:
     ends = [0.0, *truth[["mean", "low", "high"]].stack()]
     reach = [math.floor(min(ends)) - ROOM, math.ceil(max(ends)) + ROOM]
     data = {"family": family, "truth": points(truth), "reach": reach, "sentence": sentence}
-    said = "; ".join(f"n = {row['n']:.0f}: {signed(row['mean'])}".replace("-", "−") for _, row in truth.iterrows())
+    said = "; ".join(f"n = {row['n']:.0f}: {in_words(row['mean'])}" for _, row in truth.iterrows())
     still = one_panel(losses(family), table)
     return Drawing(
         f"Draw your guess: {family}", "guess", data, still, f"{family} minus base, in points: {said}. {sentence}"

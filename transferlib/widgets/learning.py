@@ -52,9 +52,10 @@ def learning_curves(table: pd.DataFrame, curve: Callable[[str], pd.DataFrame]) -
     drawn = {name: _of_family(runs[runs["family"] == name], percent) for name in families}
     words = {name.replace("n", str(n)): _words(name, n, drawn[name].get(n)) for name in families for n in depths}
     data = {"families": {name: {n: run.drawn() for n, run in own.items()} for name, own in drawn.items()}}
-    start = "AnB" if "AnB" in families else families[0], depths[len(depths) // 2]
-    data |= {"depths": depths, "words": words, "start": start, "top": number(108 * runs["best_top1"].max())}
-    name, first = start[0].replace("n", str(start[1])), drawn[start[0]][start[1]]
+    family = "AnB" if "AnB" in families else families[0]
+    n = [*drawn[family]][len(drawn[family]) // 2]  # one that was run
+    data |= {"depths": depths, "words": words, "start": (family, n), "top": number(108 * runs["best_top1"].max())}
+    name, first = family.replace("n", str(n)), drawn[family][n]
     still = learning_figure({"base": _as_curve(first.base), name: _as_curve(first.own)}, about(table))
     return Drawing("Learning curves", "learning", data, still, words[name])
 

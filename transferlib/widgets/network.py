@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc, Rectangle
@@ -17,10 +16,10 @@ from transferlib.figures.style import STYLE
 from transferlib.nets import LAYERS, NETWORKS, network, outline
 from transferlib.results import PUBLISHED, Results
 from transferlib.splits import RANDOM, of_kind
-from transferlib.stats import comparable, signed
+from transferlib.stats import comparable
 from transferlib.treatments import DEPTHS, Treatment
 from transferlib.widgets.drawing import Drawing, number
-from transferlib.widgets.outcomes import Outcome, outcomes
+from transferlib.widgets.outcomes import Outcome, in_words, outcomes
 
 SOURCES = ("AnB", "BnB", "RnB")
 ORIGIN = {"AnB": "A's base", "BnB": "B's own base", "RnB": "an untrained network"}
@@ -115,7 +114,7 @@ def cut_the_network(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Drawing
         raise TransferlibError("nothing to cut: needs bases and transfer runs on a random split, run them first")
     sets = {name: _set(tables[name], runs) for name, runs in found.items()}
     words = {f"{name}: {t}": text for name, runs in found.items() for t, text in _all_words(runs).items()}
-    data = {"sets": sets, "reach": _reach(found), "words": words}
+    data = {"sets": sets, "words": words}
     first, runs = next(iter(tables.values())), next(iter(found.values()))
     families = dict.fromkeys(str(Treatment.parse(t).family) for t in runs if not t.startswith("R"))
     still = one_panel(losses(*families), first)
@@ -141,15 +140,7 @@ def _all_words(found: Mapping[str, Outcome]) -> dict[str, str]:
 
 
 def _briefly(treatment: str, outcome: Outcome) -> str:
-    return f"{treatment} {signed(outcome.effect.mean)}".replace("-", "−")
-
-
-def _reach(found: Mapping[str, Mapping[str, Outcome]]) -> list[float | None]:
-    """The highest and lowest that any network's curves come, but for random filters, which lie far below."""
-    runs = [one for some in found.values() for t, one in some.items() if not t.startswith("R")]
-    ends = [0.0, *(one.effect.mean + side * float(np.nan_to_num(one.half_width)) for one in runs for side in (-1, 1))]
-    room = 0.07 * (max(ends) - min(ends))
-    return [number(min(ends) - room), number(max(ends) + room)]
+    return f"{treatment} {in_words(outcome.effect.mean)}"
 
 
 def describe(treatment: Treatment, outcome: Outcome | None) -> str:

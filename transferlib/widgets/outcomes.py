@@ -10,6 +10,15 @@ import pandas as pd
 from transferlib.stats import Estimate, contrast, estimate, family_names, minus, signed, with_differences
 
 
+def in_words(value: float, digits: int = 1) -> str:
+    """A difference as explorers say it: ``stats.signed``, with a minus sign and no hyphen.
+
+    >>> in_words(-2.04), in_words(0.3)
+    ('−2.0', '+0.3')
+    """
+    return signed(value, digits).replace("-", "−")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The runs of one treatment, each paired with the base of its target.
@@ -44,7 +53,7 @@ class Outcome:
         pairs = f"{self.effect.pairs} run{'s' * (self.effect.pairs > 1)}"
         if math.isnan(self.effect.error):
             return f"{pairs}, no interval"
-        low, high = (signed(end).replace("-", "−") for end in self.effect.interval())
+        low, high = (in_words(end) for end in self.effect.interval())
         over = pairs if self.effect.over == "pairs" else f"the test images of {pairs}"
         return f"95 % interval of the difference {low} to {high}, over {over}"
 

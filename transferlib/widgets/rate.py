@@ -8,8 +8,9 @@ import pandas as pd
 
 from transferlib.errors import TransferlibError
 from transferlib.figures.doses import figure_doses
-from transferlib.stats import curves, signed
+from transferlib.stats import curves
 from transferlib.widgets.drawing import Drawing, points
+from transferlib.widgets.outcomes import in_words
 
 
 def turn_the_rate(doses: Mapping[float, pd.DataFrame]) -> Drawing:
@@ -39,13 +40,9 @@ def _lost(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _words(lost: dict[str, pd.DataFrame], rate: str) -> str:
     both = lost["top1"].merge(lost["train_loss"], on="n", suffixes=("", "_loss"))
     cuts = [
-        f"B{row['n']:.0f}B {_number(row['mean'])} ({_number(row['low'])} to {_number(row['high'])}), "
-        f"training loss {_number(row['mean_loss'], 2)}"
+        f"B{row['n']:.0f}B {in_words(row['mean'])} ({in_words(row['low'])} to {in_words(row['high'])}), "
+        f"training loss {in_words(row['mean_loss'], 2)}"
         for _, row in both.iterrows()
     ]
     about = f"Restarted at {rate}: BnB's top-1 minus that of the base, in points (95 % interval), and in nats"
     return f"{about}: {'; '.join(cuts)}."
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return signed(value, digits).replace("-", "−")

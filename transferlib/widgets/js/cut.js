@@ -53,7 +53,8 @@ function cut(data, form, draw, svg) {
   function curves(width, top, height) {
     const set = data.sets[now.set], families = [...new Set(Object.values(set.runs).map(run => run.family))];
     const shown = families.filter(name => name !== "RnB" || now.source === "random"); // far below: it would press the rest flat
-    const y = now.source === "random" ? reach(shown.flatMap(name => points(set, name)), [0]) : data.reach;
+    const near = Object.values(data.sets).flatMap(one => ["BnB", "BnB+", "AnB", "AnB+"].flatMap(name => points(one, name)));
+    const y = reach(now.source === "random" ? [...near, ...points(set, "RnB")] : near, [0]); // one scale for all networks
     const on = plane(svg, { top, width, height: top + height, x: [-0.3, 7.3], y, at: [0, ...depths], xlabel: "n, layers copied", ylabel: "top-1 minus base (points)" });
     level(svg, on, 0);
     mark(svg, on, 0, 0, "base");

@@ -1,6 +1,6 @@
 // What the book's explorers are made with: controls, axes and curves in SVG, drawn anew at the width that there is.
 
-const COLOUR = family => `var(--${family.replace("+", "plus")})`;
+const COLOUR = family => `var(--${family.replace("+", "plus")}, #009e73)`; // of a kind of one's own what is left
 const DASH = family => (family.endsWith("+") ? "6 4" : "");
 const MARK = {
   base: "M0-7 2-2 7-2 3 1 4.5 6 0 3-4.5 6-3 1-7-2-2-2Z",
@@ -91,7 +91,6 @@ function curve(svg, on, points, family, { faint = false, bars = !faint, marks = 
     if (bars && low != null) bar(group, on, x, low, high, COLOUR(family));
     if (marks) mark(group, on, x, y, family);
   }
-  return group;
 }
 
 function mark(svg, on, x, y, family, scale = 1) {

@@ -8,11 +8,11 @@ function learning(data, form, draw) {
   const name = () => now.family.replace("n", now.n);
 
   function reached(svg, on, accuracies, family, below) {
-    for (const { percent, epochs } of below) {
+    for (const { epochs } of below) {
       if (epochs == null) continue;
       mark(svg, on, epochs, accuracies[epochs - 1], family, 1.5);
       const y = on.Y(accuracies[epochs - 1]) + (family === "base" ? -11 : 21);
-      add(svg, "text", { x: on.X(epochs), y, "text-anchor": "middle", "font-weight": "bold", "data-share": percent }, `${epochs}`);
+      add(svg, "text", { x: on.X(epochs), y, "text-anchor": "middle", "font-weight": "bold" }, `${epochs}`);
     }
   }
 
