@@ -23,9 +23,9 @@ from transferlib.execution import DEVICES, execution
 from transferlib.executors import EXECUTORS, Executor, run_study
 from transferlib.measuring import OfNetwork, measure
 from transferlib.measuring.export import export_path
+from transferlib.measuring.inputs import folders_of
 from transferlib.names import printable, write_csv
 from transferlib.nets import NETWORKS
-from transferlib.nets.pretrained import is_named
 from transferlib.paths import figure_path, keep_out, resolved
 from transferlib.profiles import PROFILES, profile
 from transferlib.progress import Log, say
@@ -209,8 +209,7 @@ def _plot(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    named = [name for name in (args.source, args.target) if not is_named(name)]
-    inputs = [*data.input_folders(*named), *_files_of(Store(args.store))]
+    inputs = [*folders_of(args.source, args.target), *_files_of(Store(args.store))]
     out = _output(figure_path(args.out), inputs) if args.out else None
     csv = _output(args.csv, inputs) if args.csv else None
     exported = _output(export_path(args.export), inputs) if args.export else None

@@ -209,9 +209,12 @@ def test_where_nothing_more_fits_the_minutes_that_it_needs_are_named(whole, fold
     assert re.search(r"A5B\+; the next takes about .*: give --minutes \d+$", note)
 
 
-def test_a_network_without_its_library_is_told_its_name(folder, tmp_path):
+def test_a_network_without_its_library_is_told_its_name(folder, tmp_path, capsys):
     with pytest.raises(TransferlibError, match=r"resnet18 is no data set: .* say torchvision:resnet18"):
         measure("resnet18", f"folder:{folder / 'bilder'}", tmp_path)
+    command = ["measure", "--source", "resnet18", "--target", f"folder:{folder / 'bilder'}", "--store", str(tmp_path)]
+    assert main(command) == 2
+    assert "for torchvision's network say torchvision:resnet18" in capsys.readouterr().err
 
 
 def test_what_diverged_is_named(whole):

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from transferlib.data import FOLDER, Dataset, Snapshot, load, snapshot
+from transferlib.data import FOLDER, Dataset, Snapshot, input_folders, load, snapshot
 from transferlib.errors import TransferlibError
 from transferlib.names import printable
+from transferlib.nets.pretrained import is_named
+from transferlib.nets.pretrained.libraries import Torchvision
 from transferlib.records import as_table, config_key, with_correct
 from transferlib.store import Store
 from transferlib.study import Study
@@ -22,6 +24,19 @@ def opened_at(name: str, resolution: int, interpolation: str = "lanczos") -> tup
         warnings.simplefilter("ignore", UserWarning)
         taken = snapshot(name, resolution, interpolation)
         return taken, taken.dataset or load(name, resolution)
+
+
+def folders_of(*names: str) -> list[Path]:
+    """The folders of a user's own among data sets and networks by name, into which nothing may be written.
+
+    Raises:
+        TransferlibError: for what is neither; a network of torchvision's without its library is told its name.
+    """
+    data = [name for name in names if not is_named(name)]
+    for name in data:
+        if name in Torchvision().names:
+            raise TransferlibError(f"{name} is no data set: for torchvision's network say torchvision:{name}")
+    return input_folders(*data)
 
 
 def label(name: str, parts: int = 1) -> str:

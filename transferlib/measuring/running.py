@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transferlib.data import Snapshot, input_folders, lookup
+from transferlib.data import Snapshot, lookup
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors import Executor
@@ -19,14 +19,13 @@ from transferlib.executors import named as executor_of
 from transferlib.measuring import checks
 from transferlib.measuring.advice import BASE, COPIES
 from transferlib.measuring.export import export, export_path
-from transferlib.measuring.inputs import changed, labels, opened_at, runs_of, seeds_of
+from transferlib.measuring.inputs import changed, folders_of, labels, opened_at, runs_of, seeds_of
 from transferlib.measuring.network import measure_network
 from transferlib.measuring.report import Measurement, described
 from transferlib.names import printable
 from transferlib.nets import network as network_of
 from transferlib.nets import register
 from transferlib.nets.pretrained import Pretrained, is_named, pretrained
-from transferlib.nets.pretrained.libraries import LIBRARIES
 from transferlib.paths import keep_apart, keep_out
 from transferlib.store import Store
 from transferlib.study import Study
@@ -96,8 +95,7 @@ def measure(
     trainer, how = Trainer(store, execution(device), report, stop=stop or Stop()), executor_of(executor)
     if isinstance(source, Pretrained) or is_named(source):
         return _of_network(source, target, trainer, how, seeds, epochs, network or OfNetwork())
-    if _is_torchvisions(source):
-        raise TransferlibError(f"{source} is no data set: for torchvision's network say torchvision:{source}")
+    inputs = folders_of(source, target)
     if network is not None and network != OfNetwork():
         raise TransferlibError(
             f"weights, resolution, minutes, head_first and export are for a network as the source, and {source} is a "
@@ -105,7 +103,6 @@ def measure(
         )
     source, target = lookup(source).name, lookup(target).name
     checks.must_differ(source, target)
-    inputs = input_folders(source, target)
     keep_apart(store.folder, inputs)
     snapshots, opened = zip(*(opened_at(name, RESOLUTION) for name in (source, target)), strict=True)
     called = labels(source, target)
@@ -133,7 +130,7 @@ def _of_network(
     given = _given(source, asked)
     out = None if asked.export is None else export_path(asked.export)
     if out:
-        keep_out(out, input_folders(target))
+        keep_out(out, folders_of(target))
     measured, study = measure_network(
         given,
         target,
@@ -154,15 +151,6 @@ def _written(out: Path, trainer: Trainer, study: Study, treatment: Treatment | N
     if treatment is None:
         return ["nothing is recommended, and nothing written"]
     return [f"wrote {path}" for path in export(out, trainer, study, treatment)]
-
-
-def _is_torchvisions(name: str) -> bool:
-    """Whether a network of torchvision is called so."""
-    try:
-        LIBRARIES["torchvision"].check(name)
-    except TransferlibError:
-        return False
-    return True
 
 
 def _given(source: str | Pretrained, asked: OfNetwork) -> Pretrained:

@@ -52,13 +52,17 @@ class Library(Protocol):
 class Torchvision:
     """torchvision's networks for classification."""
 
-    def check(self, name: str) -> None:
-        """Refuse a name that it does not have."""
+    @property
+    def names(self) -> list[str]:
+        """Of all of them."""
         from torchvision import models
 
-        known = models.list_models(module=models)
-        if name not in known:
-            raise _unknown("torchvision", name, known)
+        return models.list_models(module=models)
+
+    def check(self, name: str) -> None:
+        """Refuse a name that it does not have."""
+        if name not in self.names:
+            raise _unknown("torchvision", name, self.names)
 
     def make(self, name: str, classes: int, resolution: int) -> nn.Module:
         """A network with fresh weights; a transformer has a table of positions, made for the resolution."""
