@@ -13,7 +13,7 @@ function dial(data, form, draw) {
       });
       const top = 20 + tall + 16, y = reach(data.turns.flatMap(one => one.rows), [0]);
       const on = plane(svg, { top, width: width - 22, height: top + height, x: [0.7, 7.3], y, at: [1, 2, 3, 4, 5, 6, 7], xlabel: "n, layers copied and frozen", ylabel: "top-1 minus base (points)" });
-      level(svg, on, 0, "base at the same similarity");
+      level(svg, on, 0, "base at the same similarity", "end");
       const others = data.turns.map((one, k) => [k, one.similarity, one.rows]).filter(([k]) => k !== at);
       others.forEach(([, , rows]) => curve(svg, on, rows, "AnB", { faint: true }));
       let above = Infinity; // names of lines that would lie on one another move apart

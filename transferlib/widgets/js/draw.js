@@ -76,9 +76,10 @@ function plane(svg, { top = 10, width, height, x, y, at, xlabel, ylabel, digits 
   return { X, Y, left, right: width - right, top, bottom: height - bottom };
 }
 
-function level(svg, on, y, words = "") {
+function level(svg, on, y, words = "", side = "start") {
   add(svg, "line", { x1: on.left, x2: on.right, y1: on.Y(y), y2: on.Y(y), stroke: "var(--base)", "stroke-dasharray": "2 3" });
-  if (words) add(svg, "text", { x: on.left + 4, y: on.Y(y) - 4 }, words);
+  const x = side === "start" ? on.left + 4 : on.right;
+  if (words) add(svg, "text", { x, y: on.Y(y) - 9, "text-anchor": side }, words);
 }
 
 // --- what was measured ---
