@@ -150,7 +150,7 @@ def test_the_log_has_a_date_a_question_and_four_facts_an_entry_oldest_first():
     facts = ["command", "device and versions", "numbers", "conclusion"]
     for title, body in entries.items():
         assert "?" in title
-        assert re.findall(r"^- \*\*(.*)\*\*:", body, re.M) == facts
+        assert re.findall(r"^- \*\*(.*?)\*\*:", body, re.M) == facts
 
 
 def test_a_simulated_study_takes_its_work_alone_and_its_longest_way_on_many_workers():
