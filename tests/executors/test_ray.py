@@ -53,13 +53,14 @@ def cluster(data):
     """A head and another machine, of one core each, as far as Ray knows."""
     from ray.cluster_utils import Cluster
 
-    of_ray._imported()
-    handler = signal.getsignal(signal.SIGTERM)
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.add_node(num_cpus=1)
+    ray = of_ray._imported()
+    with of_ray._own_signals():  # Ray's own would go on into what later tests fork
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        made.add_node(num_cpus=1)
+        ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     yield made
+    ray.shutdown()
     made.shutdown()
-    signal.signal(signal.SIGTERM, handler)  # Ray's own would go on into what later tests fork
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,29 @@ def test_two_machines_make_the_store_that_one_process_makes(cluster, short, tmp_
     table = run_study(small_study(TREATMENTS), store, executor=on(cluster), **CPU)
     assert same(store, short) and not store.checkpoints()
     assert sorted(table["treatment"]) == ["A1B", "A3B+", "A4B", "B2B", "base", "base"]
+
+
+@pytest.mark.parametrize("address", [None, "auto", "its own"])
+def test_a_connection_that_is_there_is_used_and_kept(cluster, address):
+    ray = of_ray._imported()
+    asked = Ray(address=cluster.address if address == "its own" else address)
+    with asked.cluster() as used:
+        assert len(of_ray.machines(used)) == 2
+    assert ray.is_initialized()
+
+
+def test_a_process_is_in_one_cluster_at_a_time(cluster, monkeypatch):
+    monkeypatch.setattr(of_ray, "_must_answer", lambda _: None)
+    here = rf"connected to Ray at {cluster.address} already: call ray\.shutdown\(\) first"
+    with pytest.raises(TransferlibError, match=here), Ray(address="127.0.0.1:9").cluster():
+        pass
+
+
+def test_what_a_study_leaves_behind_holds_no_place_of_the_cluster(cluster, tmp_path):
+    stop, study = Stop(), small_study(TREATMENTS, epochs=LONG)
+    with pytest.raises(Stopped):
+        run_study(study, Store(tmp_path), executor=on(cluster), report=lambda _: stop.set(), stop=stop, **CPU)
+    assert not workers_of("ray::Board")
 
 
 def test_a_measurement_is_the_same_on_a_cluster(cluster, tmp_path, monkeypatch):

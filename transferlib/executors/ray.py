@@ -44,8 +44,8 @@ class Ray:
     """A cluster of Ray, or one of this machine's own that ends with the study.
 
     Attributes:
-        address: HOST:PORT of the cluster's head, or ``auto`` for the one that this machine is in; by default this
-            machine alone.
+        address: HOST:PORT of the cluster's head, or ``auto`` for the one that this machine is in; by default the one
+            that this process is connected to (``ray.init``), else this machine alone.
         gpus: that a family gets, a fraction where several share one; one where the cluster has any by default.
         cpus: that a family gets, one by default; PyTorch has as many threads.
         shared_store: whether the store's folder is the same on all machines: then workers write checkpoints into it.
@@ -105,17 +105,31 @@ class Ray:
 
     @contextmanager
     def cluster(self) -> Iterator[Any]:
-        """Ray, connected; afterwards no longer.
+        """Ray, by the connection that this process has already, or by one of our own that ends here.
 
         Raises:
-            TransferlibError: where Ray is not installed, or nobody answers.
+            TransferlibError: where Ray is not installed, nobody answers, or the process is in another cluster.
         """
         ray = _imported()
-        own = self.address is None
-        if ray.is_initialized():
-            raise TransferlibError("this process is connected to a cluster of Ray already: call ray.shutdown() first")
-        if not (own or self.address == "auto"):
+        with ExitStack() as until_here:
+            if not self._connected(ray):
+                until_here.enter_context(self._connection(ray))
+            yield ray
+
+    def _connected(self, ray: Any) -> bool:
+        """Whether this process is connected to the cluster that is asked for."""
+        here = ray.get_runtime_context().gcs_address if ray.is_initialized() else None
+        if here and self.address in (None, "auto", here):
+            return True
+        if self.address not in (None, "auto"):
             _must_answer(str(self.address))
+        if here:
+            raise TransferlibError(f"this process is connected to Ray at {here} already: call ray.shutdown() first")
+        return False
+
+    @contextmanager
+    def _connection(self, ray: Any) -> Iterator[None]:
+        own = self.address is None
         with _own_signals(), _quiet(ray):
             try:
                 ray.init(
@@ -127,7 +141,7 @@ class Ray:
             except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
                 raise TransferlibError(self._unconnected(error)) from error
         try:
-            yield ray
+            yield
         finally:
             ray.shutdown()
 
@@ -385,7 +399,11 @@ class _Driver:
         self.locks.pop(name, ExitStack()).close()
 
     def let_go(self) -> None:
-        """Let other commands train what this one has not finished."""
+        """Let others have what this study holds: workers' places, and the families that it has not finished."""
+        with suppress(self.ray.exceptions.RayError):  # where the cluster has gone, so have they
+            for ref in self.refs:
+                self.ray.cancel(ref, force=True)
+            self.ray.kill(self.board)
         for name in [*self.locks]:
             self._unlock(name)
 
