@@ -151,17 +151,15 @@ def _published() -> Profile:
         recipe=Recipe(epochs=24, batch_size=128, learning_rate=0.05, dropout=0.1),
     )
     one = dataclasses.replace(main, splits=("random:0",))
-    few = [
-        with_epochs(variant(one, "base,A3B,A5B,A7B,A3B+,A5B+,A7B+", images_per_class=count), 48)
-        for count in (25, 50, 100, 250, None)
-    ]
+    far = dataclasses.replace(main, splits=("natural-manmade:0",), targets=("B",))
     parts = {
         "random": (main,),
         "dissimilar": (dataclasses.replace(main, splits=("natural-manmade:0", "natural-manmade:1")),),
         "small-halves": (variant(one, "base,AnB", splits=("random-small:0",)),),
         "random-filters": (variant(one, "base,RnB"),),
         "dial": (_dial(main, DIAL, "base,AnB", seeds=(0, 1, 2)),),
-        "few-images": tuple(few),
+        "few-images": _few_images(one),
+        "few-images-far": _few_images(far),
         "doubled": (with_epochs(one, 2 * main.recipe.epochs),),
         "batch-norm": (variant(one, "base,BnB,AnB", network="alexnet32-small-bn"),),
         **_of_today(one),
@@ -169,6 +167,12 @@ def _published() -> Profile:
         "longer": _longer(one, 96),
     }
     return Profile("published", "the study of the book, on Tiny ImageNet", parts, wants_gpu=True)
+
+
+def _few_images(study: Study) -> tuple[Study, ...]:
+    """Fewer and fewer images of each class of the target, trained for twice as long; the source keeps all of its."""
+    study = with_epochs(variant(study, "base,A3B,A5B,A7B,A3B+,A5B+,A7B+"), 48)
+    return tuple(dataclasses.replace(study, images_per_class=count) for count in (25, 50, 100, 250, None))
 
 
 def _of_today(one: Study) -> dict[str, tuple[Study, ...]]:
