@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
+import html
 import json
 import os
 import re
@@ -35,6 +36,7 @@ VERSIONED = (
     *("torch", "torchvision", "captum", "numpy", "pandas", "scipy", "matplotlib", "scikit-learn", "scikit-image"),
     *("ipywidgets", "ipython", "ipykernel", "papermill", "jupyter-book"),
 )
+DRAWING = '<div class="drawing">'  # as transferlib.figures.page begins a figure
 CELL_SECONDS = {"published": 300, "smoke": 900}  # what a cell may take; other profiles train for hours
 AT_ONCE = min(4, os.cpu_count() or 1)  # chapters
 
@@ -263,7 +265,17 @@ def tidy(notebook: nbformat.NotebookNode, profile: str) -> nbformat.NotebookNode
             cell.source = re.sub(r'PROFILE = "\w+"', f'PROFILE = "{profile}"', cell.source)
         if "setup" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("remove-cell")
+        for output in cell.get("outputs", []):
+            name_drawing(output, cell.metadata.get("mystnb", {}).get("image", {}).get("alt", ""))
     return notebook
+
+
+def name_drawing(output: nbformat.NotebookNode, words: str) -> None:
+    """Give a figure that is part of the page the words that an image would have as its alternative text."""
+    drawn = output.get("data", {}).get("text/html", "")
+    if drawn.startswith(DRAWING):
+        named = f'{DRAWING[:-1]} role="img" aria-label="{html.escape(words)}">'
+        output.data["text/html"] = named + drawn.removeprefix(DRAWING)
 
 
 # rendering

@@ -19,6 +19,7 @@ from transferlib.figures.layers import (
     figure_tcav,
     figure_views,
 )
+from transferlib.figures.style import WIDE
 from transferlib.nets import network
 from transferlib.results import recorded
 from transferlib.train import fresh_network
@@ -72,7 +73,7 @@ def test_measures_are_drawn_by_layer():
         "made_of": {"probe": {"classes": {"A": 3, "B": 2}}},
     }
     for figure, lines in ((figure_probes(measures), 3), (figure_separability(measures), 2)):
-        assert figure.get_figwidth() == 8
+        assert figure.get_figwidth() == WIDE
         assert [len(ax.containers) for ax in figure.axes] == [lines, lines]
         for bars in figure.axes[0].containers:
             assert bars.lines[0].get_ydata().tolist() == pytest.approx([60] * 8)

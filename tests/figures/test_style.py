@@ -1,22 +1,32 @@
-"""The one look of every figure, and how a figure leaves."""
+"""The one look of every figure."""
 
-import pandas as pd
+import matplotlib.colors
+import pytest
 
-from transferlib.figures import STYLE, learning_figure, show
+from transferlib.figures import STYLE
+from transferlib.figures.style import shade
 
 
 def test_each_treatment_has_a_colour_and_a_marker_of_its_own(table):
     assert len({colour for colour, _ in STYLE.values()}) == len({marker for _, marker in STYLE.values()}) == len(STYLE)
 
 
-def test_a_figure_is_shown_as_svg_or_as_a_picture_of_its_width(monkeypatch):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
-    figure = learning_figure({"base": pd.DataFrame({"epoch": [1, 2], "top1": [0.1, 0.3]})}, "")
-    show(figure)
-    show(figure)
-    show(figure, "png")
-    assert shown[0]._repr_svg_().startswith("<svg")
-    assert shown[0]._repr_svg_() == shown[1]._repr_svg_()
-    assert shown[2].data.startswith(b"\x89PNG")
-    assert shown[2].width == 8 * 96
+def light(colour):
+    """A colour's luminance, as the contrast of letters and lines on a page is counted from."""
+    parts = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in matplotlib.colors.to_rgb(colour)]
+    return sum(part * weight for part, weight in zip(parts, (0.2126, 0.7152, 0.0722), strict=True))
+
+
+def contrast(one, other):
+    lighter, darker = sorted((light(one), light(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#121212"])
+def test_a_line_is_seen_in_the_light_and_in_the_dark(ground):
+    others = [colour for name, (colour, _) in STYLE.items() if name != "base"]  # which takes the page's ink
+    assert min(contrast(colour, ground) for colour in (*others, shade(0), shade(0.5), shade(1))) > 2.2
+
+
+def test_lines_go_from_dark_to_light():
+    assert light(shade(0)) < light(shade(0.5)) < light(shade(1))

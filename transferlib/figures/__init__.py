@@ -7,6 +7,7 @@ One colour and one marker per treatment throughout the book. The pictures of wha
 from transferlib.figures.doses import figure_costs, figure_doses, responses
 from transferlib.figures.lengths import figure_lengths, lengths_of
 from transferlib.figures.measured import figure_measured
+from transferlib.figures.page import show
 from transferlib.figures.panels import (
     Panel,
     accuracies,
@@ -27,4 +28,4 @@ from transferlib.figures.panels import (
 from transferlib.figures.paper_figures import figure_2, figure_3, save_figure
 from transferlib.figures.runs import about, random_splits
 from transferlib.figures.sharpness import figure_sharpness
-from transferlib.figures.style import NUDGE, STYLE, clean, meaning, rendered, show, write_figure
+from transferlib.figures.style import NUDGE, STYLE, clean, meaning, rendered, write_figure

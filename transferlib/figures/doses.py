@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from transferlib.cures import MIDDLE
 from transferlib.figures.marks import interval_line, n_axis
 from transferlib.figures.panels import OUTCOME, PARTS
-from transferlib.figures.style import DASHES, MARKERS, STYLE, base_line, clean, legend
+from transferlib.figures.style import DASHES, MARKERS, SMALL, STYLE, WIDE, base_line, clean, legend, shade
 from transferlib.stats import DECOMPOSITION, contrast, curves, estimate, minus
 
 
@@ -24,7 +23,7 @@ def figure_doses(doses: Mapping[float, pd.DataFrame], outcome: str = "top1") -> 
         doses: runs by the peak rate of what is fresh, as ``Results.by_rate``.
         outcome: accuracy, or one of the two losses; then the right panel is left out.
     """
-    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(WIDE, 4.2), layout="constrained")
     axes = figure.subplots(1, 2 if outcome == "top1" else 1, squeeze=False)[0]
     _by_depth(axes[0], doses, outcome)
     if outcome == "top1":
@@ -39,8 +38,8 @@ def figure_doses(doses: Mapping[float, pd.DataFrame], outcome: str = "top1") -> 
 def _by_depth(ax: Axes, doses: Mapping[float, pd.DataFrame], outcome: str) -> None:
     base_line(ax)
     for i, rate in enumerate(sorted(doses)):
-        colour = matplotlib.colormaps["cividis"](0.9 * i / max(len(doses) - 1, 1))
-        style, nudge = (to_hex(colour), MARKERS[i % len(MARKERS)]), 0.06 * (i - len(doses) / 2)
+        colour = shade(i / max(len(doses) - 1, 1))
+        style, nudge = (colour, MARKERS[i % len(MARKERS)]), 0.06 * (i - len(doses) / 2)
         found = curves(doses[rate], "BnB", outcome=outcome)
         interval_line(ax, found, style, f"BnB, restarted at {rate:g}", nudge, DASHES[i % len(DASHES)])
     n_axis(ax, OUTCOME[outcome].format("minus base "))
@@ -79,7 +78,7 @@ def figure_costs(costs: pd.DataFrame) -> Figure:
     Args:
         costs: as ``transferlib.cures.costs`` gives them.
     """
-    figure = Figure(figsize=(8.0, 1.2 + 0.4 * len(costs)), layout="constrained")
+    figure = Figure(figsize=(WIDE, 1.2 + 0.4 * len(costs)), layout="constrained")
     ax = figure.subplots()
     clean(ax, grid=False)
     ax.axvline(0, color=STYLE["base"][0], linewidth=1, linestyle=":")
@@ -87,7 +86,8 @@ def figure_costs(costs: pd.DataFrame) -> Figure:
     for row, (_, cost) in enumerate(costs.iterrows()):
         bar = [[cost["mean"] - cost["low"]], [cost["high"] - cost["mean"]]]
         ax.errorbar(cost["mean"], row, xerr=bar, color=colour, marker=marker, capsize=3, label=cost["tried"])
-    ax.set_yticks(range(len(costs)), costs["tried"])
+    names = [textwrap.fill(name, 22) for name in costs["tried"]]
+    ax.set_yticks(range(len(costs)), names, fontsize=SMALL)
     ax.invert_yaxis()
-    ax.set_xlabel(f"points of top-1 that the rate costs BnB, mean of n = {MIDDLE[0]} to {MIDDLE[-1]}")
+    ax.set_xlabel(f"points of top-1 that the rate costs BnB, mean of n = {MIDDLE[0]} to {MIDDLE[-1]}", loc="right")
     return figure

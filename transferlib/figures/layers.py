@@ -21,12 +21,12 @@ from transferlib.attribution.microscope import (
     top_patches,
 )
 from transferlib.attribution.photographs import square
-from transferlib.figures.style import clean, legend
+from transferlib.figures.style import SMALL, STYLE, WIDE, clean, legend
 from transferlib.nets import Stack
 from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
 
-WIDTH = 8.0  # inches
+ON_LIGHT, ON_DARK = "#111111", "#eeeeee"  # letters on a picture, which is the same in the dark
 Pictures = Sequence[np.ndarray] | np.ndarray  # uint8 (H, W, 3) each, or (N, H, W, 3)
 
 
@@ -48,9 +48,9 @@ def _mosaic(
     ``notes`` stand under the last row, one a column. One axes holds them all: forty would take seconds.
     """
     left, top, bottom = 0.75, 0.28 if titles else 0.0, 0.26 if notes else 0.0  # inches
-    tile = min(1.2, (WIDTH - left) / max(map(len, rows)))
+    tile = min(1.2, (WIDE - left) / max(map(len, rows)))
     height = top + tile * len(rows) + bottom
-    figure = Figure(figsize=(WIDTH, height))
+    figure = Figure(figsize=(WIDE, height))
     ax = figure.add_axes((0, 0, 1, 1))
     ax.axis("off")
     for y, (row, name) in enumerate(zip(rows, names, strict=True)):
@@ -61,7 +61,7 @@ def _mosaic(
     for words, y in ((titles, 0.5 * top), (notes, height - 0.5 * bottom)):
         for x, word in enumerate(words):
             ax.text(left + (x + 0.475) * tile, y, word, ha="center", va="center", fontsize=9)
-    ax.set(xlim=(0, WIDTH), ylim=(height, 0))  # so that the axes count in inches from the upper left
+    ax.set(xlim=(0, WIDE), ylim=(height, 0))  # so that the axes count in inches from the upper left
     return figure
 
 
@@ -93,10 +93,10 @@ def figure_match(matches: pd.DataFrame, chance: dict[str, np.ndarray]) -> Figure
         matches: of ``match_filters``.
         chance: what to call a null → the result of ``match_by_chance``; drawn as mean and range over the draws.
     """
-    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    figure = Figure(figsize=(WIDE, 3.2), layout="constrained")
     ax = figure.subplots()
     rank = np.arange(1, len(matches) + 1)
-    ax.plot(rank, matches["correlation"].abs(), color="#222222", marker="o", label="A's and B's filters")
+    ax.plot(rank, matches["correlation"].abs(), color=STYLE["base"][0], marker="o", label="A's and B's filters")
     styles = (("#D55E00", "--", "s"), ("#0072B2", ":", "^"))
     for (name, draws), (colour, dash, marker) in zip(chance.items(), styles, strict=False):
         ax.fill_between(rank, draws.min(0), draws.max(0), color=colour, alpha=0.2, linewidth=0)
@@ -159,7 +159,7 @@ def figure_concepts(concepts: Mapping[str, np.ndarray]) -> Figure:
 
 # --- numbers by layer ---
 
-_LINES = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#222222", "^", ":"), ("#CC79A7", "D", "-."))
+_LINES = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), (STYLE["base"][0], "^", ":"), ("#CC79A7", "D", "-."))
 
 
 def _by_layer(ax: Axes, table: pd.DataFrame, column: str, labels: Mapping[str, str], chance: float) -> None:
@@ -170,14 +170,14 @@ def _by_layer(ax: Axes, table: pd.DataFrame, column: str, labels: Mapping[str, s
         style = {"color": colour, "marker": marker, "linestyle": dash, "capsize": 2}
         ax.errorbar(rows["layer"], 100 * rows["accuracy"], ends, label=label, **style)
     ax.axhline(100 * chance, color="#777777", linewidth=1)
-    ax.annotate("chance", (7, 100 * chance), xytext=(0, 3), textcoords="offset points", fontsize=8, ha="right")
+    ax.annotate("chance", (7, 100 * chance), xytext=(0, 3), textcoords="offset points", fontsize=SMALL, ha="right")
     ax.set_xticks(range(8))
     clean(ax)
     ax.set_xlabel("layer (0: the pixels)")
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    figure = Figure(figsize=(WIDE, 3.4), layout="constrained")
     return figure, list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
 
 
@@ -194,7 +194,7 @@ def figure_separability(measures: Measures) -> Figure:
         _by_layer(ax, table[table["network"] == network], "concept", labels, 0.5)
         ax.set_title(title, fontsize=10, loc="left")
     axes[0].set_ylabel("held-out accuracy (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -222,15 +222,15 @@ def figure_cka(measures: Measures) -> Figure:
     Args:
         measures: of ``layer_measures``.
     """
-    figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
+    figure = Figure(figsize=(WIDE, 3.7), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, (pair, title) in zip(axes, {"A, B": "base B", "A, untrained": "an untrained network"}.items(), strict=True):
         values = np.array(measures["cka"][pair])
         ax.imshow(values, vmin=0, vmax=1, cmap="cividis", origin="lower", extent=(0.5, 8.5, 0.5, 8.5))
         for row, column in np.ndindex(values.shape):
-            ink = "black" if values[row, column] > 0.5 else "white"
+            ink = ON_LIGHT if values[row, column] > 0.5 else ON_DARK
             words = f"{values[row, column]:.2f}".replace("-", "\N{MINUS SIGN}")
-            ax.text(column + 1, row + 1, words, ha="center", va="center", fontsize=8, color=ink)
+            ax.text(column + 1, row + 1, words, ha="center", va="center", fontsize=SMALL, color=ink)
         ax.set(xlabel=f"layer of {title}", xticks=range(1, 9), yticks=range(1, 9))
     axes[0].set_ylabel("layer of base A")
     return figure
@@ -242,7 +242,7 @@ def figure_likeness(found: Mapping[str, Likeness]) -> Figure:
     Args:
         found: of ``likeness``, by what the networks are called.
     """
-    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    figure = Figure(figsize=(WIDE, 4.0), layout="constrained")
     ax = figure.subplots()
     for (name, one), (colour, marker, dash) in zip(found.items(), _LINES, strict=False):
         ax.plot(range(1, 9), one["cka"], color=colour, marker=marker, linestyle=dash, label=name)

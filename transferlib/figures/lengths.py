@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from transferlib.effects import CLAIMS, Claim, by_length
 from transferlib.figures.marks import interval_line
-from transferlib.figures.style import STYLE, base_line, clean
+from transferlib.figures.style import SMALL, STYLE, WIDE, base_line, clean, fitted
 from transferlib.stats import estimate
 
 ACROSS = 4  # panels beside each other
@@ -25,7 +25,7 @@ def figure_lengths(lengths: Mapping[int, pd.DataFrame]) -> Figure:
     """
     found = [(claim, rows) for claim in CLAIMS if len(rows := lengths_of(claim, lengths)) > 1]
     down = -(-len(found) // ACROSS)
-    figure = Figure(figsize=(10.0, 2.4 * max(down, 1)), layout="constrained")
+    figure = Figure(figsize=(WIDE, 2.4 * max(down, 1)), layout="constrained")
     axes = [*figure.subplots(max(down, 1), ACROSS, squeeze=False).flat]
     for ax, (claim, rows) in zip(axes, found, strict=False):
         _panel(ax, claim, rows)
@@ -50,6 +50,6 @@ def _panel(ax: Axes, claim: Claim, rows: pd.DataFrame) -> None:
     base_line(ax)
     interval_line(ax, rows.assign(n=np.log2(rows["epochs"])), STYLE["AnB"], claim.number)
     ax.set_xticks(np.log2(rows["epochs"]), [f"{epochs:g}" for epochs in rows["epochs"]])
-    ax.set_title(f"{claim.number}: {claim.measure}", fontsize=9, loc="left")
+    ax.set_title(fitted(f"{claim.number}: {claim.measure}", ax), fontsize=SMALL, loc="left")
     ax.margins(x=0.15)
     ax.set_xlabel("epochs")

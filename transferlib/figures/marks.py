@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 
-from transferlib.figures.style import MARKERS, NUDGE, SIDES, STYLE, Dash, Look, meaning
+from transferlib.figures.style import MARKERS, NUDGE, SIDES, STYLE, Dash, Look, meaning, shade
 from transferlib.treatments import DEPTHS, Treatment
 
 if TYPE_CHECKING:
@@ -65,8 +63,7 @@ def interval_line(
 
 def depth_line(ax: Axes, rows: pd.DataFrame, treatment: Treatment) -> None:
     """A line with intervals of one treatment, in the style of its depth: from dark to light, fine-tuned dashed."""
-    colour = to_hex(matplotlib.colormaps["cividis"]((treatment.n - 1) / 6 * 0.9))
-    style = colour, MARKERS[treatment.n - 1]
+    style = shade((treatment.n - 1) / 6), MARKERS[treatment.n - 1]
     interval_line(ax, rows, style, str(treatment), dash="--" if treatment.fine_tuned else "-")
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib.figures.marks import n_axis
-from transferlib.figures.style import NUDGE, STYLE, base_line, clean, legend, meaning
+from transferlib.figures.style import NUDGE, SMALL, STYLE, WIDE, base_line, clean, legend, meaning
 from transferlib.treatments import DEPTHS
 
 
@@ -21,7 +21,7 @@ def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) 
         about: the title: the data, the network and the training, in lines.
         parts: what the eight layers are called; by default they are numbered only.
     """
-    figure = Figure(figsize=(10.0, 4.8 if parts else 4.4), layout="constrained")
+    figure = Figure(figsize=(WIDE, 4.8 if parts else 4.4), layout="constrained")
     axes = figure.subplots(1, 2 if table["difference"].notna().any() else 1, squeeze=False)[0]
     score = "balanced" if "balanced" in table else "accuracy"
     named = {"balanced": "balanced accuracy", "accuracy": "top-1 accuracy"}[score]
@@ -32,7 +32,7 @@ def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) 
         _name_layers(ax, parts)
     legend(axes[0])
     about = f"{about}\nbars: 95 % of each difference by itself; the advice goes by wider ones, for all at once"
-    figure.suptitle(about, fontsize=9, x=0.01, ha="left", parse_math=False)
+    figure.suptitle(about, fontsize=SMALL, x=0.01, ha="left", parse_math=False)
     return figure
 
 

@@ -5,10 +5,8 @@ Every panel draws the paper's own runs as well (``transferlib.paper.table``), so
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,7 +15,19 @@ from matplotlib.figure import Figure
 from transferlib import paper
 from transferlib.figures.marks import depth_line, interval_line, line, n_axis, points, sides
 from transferlib.figures.runs import about, in_percent, largest, levels, random_splits, with_targets
-from transferlib.figures.style import DASHES, NUDGE, STYLE, base_line, clean, legend, meaning
+from transferlib.figures.style import (
+    DASHES,
+    NUDGE,
+    SMALL,
+    STYLE,
+    WIDE,
+    base_line,
+    clean,
+    fitted,
+    legend,
+    meaning,
+    shade,
+)
 from transferlib.splits import DIAL, DISSIMILAR, RANDOM, of_kind, similarity_of
 from transferlib.stats import OUTCOMES, PLACE, contrast, curves, decomposition, estimate, minus, with_differences
 from transferlib.treatments import Treatment
@@ -27,27 +37,26 @@ Panel = Callable[[Axes, pd.DataFrame], None]
 
 def one_panel(panel: Panel, table: pd.DataFrame, height: float = 4.0) -> Figure:
     """A figure of one panel, with what it was made of as its title."""
-    figure = Figure(figsize=(8.0, height), layout="constrained")
+    figure = Figure(figsize=(WIDE, height), layout="constrained")
     _draw(figure.subplots(), panel, table, about(table))
     return figure
 
 
-def beside_paper(panel: Panel, table: pd.DataFrame, height: float = 4.2) -> Figure:
+def beside_paper(panel: Panel, table: pd.DataFrame, height: float = 4.4) -> Figure:
     """The paper's own numbers (left) and ours (right), each on its own scale: data, network and length differ."""
-    figure = Figure(figsize=(10.0, height), layout="constrained")
+    figure = Figure(figsize=(WIDE, height), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw(left, panel, paper.table(), f"{paper.CITATION}: ImageNet, CaffeNet")
     _draw(right, panel, table, f"ours: {about(table)}")
     return figure
 
 
-def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float = 4.2) -> Figure:
+def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float = 4.4) -> Figure:
     """Our own runs of several kinds beside each other on one scale, such as a training and one twice as long."""
-    figure = Figure(figsize=(10.0, height), layout="constrained")
+    figure = Figure(figsize=(WIDE, height), layout="constrained")
     axes = figure.subplots(1, len(named), sharey=True)
-    columns = 120 // len(named)  # characters that a title has room for
     for ax, (name, table) in zip(np.atleast_1d(axes), named.items(), strict=True):
-        _draw(ax, panel, table, "\n".join(textwrap.wrap(f"{name}: {about(table)}", columns)))
+        _draw(ax, panel, table, f"{name}: {about(table)}")
         ax.label_outer()
     return figure
 
@@ -60,7 +69,7 @@ def _draw(ax: Axes, panel: Panel, table: pd.DataFrame, title: str) -> None:
 
 def _begin(ax: Axes, title: str) -> None:
     clean(ax)
-    ax.set_title(title, fontsize=9, loc="left", parse_math=False)  # a folder may be called $1
+    ax.set_title(fitted(title, ax), fontsize=SMALL, loc="left", parse_math=False)  # a folder may be called $1
 
 
 def _end(ax: Axes) -> None:
@@ -235,7 +244,7 @@ def learning(ax: Axes, named: Mapping[str, pd.DataFrame], outcome: str = "top1")
             style = {"color": STYLE["base"][0], "linestyle": ":", "linewidth": 2.0}
         else:
             i = others.index(name)
-            colour = matplotlib.colormaps["cividis"](0.9 * i / max(len(others) - 1, 1))
+            colour = shade(i / max(len(others) - 1, 1))
             style = {"color": colour, "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.4}
         ax.plot(curve["epoch"], OUTCOMES[outcome] * curve[outcome], label=name, **style)
     for epoch in _falls(next(iter(named.values()), pd.DataFrame())):
@@ -257,7 +266,7 @@ def learning_figure(
     named: Mapping[str, pd.DataFrame], title: str, height: float = 4.0, outcomes: Sequence[str] = ("top1",)
 ) -> Figure:
     """A figure of learning curves, a panel for each outcome; see ``learning``."""
-    figure = Figure(figsize=(8.0 if len(outcomes) == 1 else 10.0, height), layout="constrained")
+    figure = Figure(figsize=(WIDE, height), layout="constrained")
     for ax, outcome in zip(figure.subplots(1, len(outcomes), squeeze=False)[0], outcomes, strict=True):
         _begin(ax, title if outcome == outcomes[0] else "")
         learning(ax, named, outcome)
@@ -273,7 +282,7 @@ def figure_width(paired: float, unpaired: float, images: int) -> Figure:
         images: that number.
     """
     counts = np.geomspace(500, 100_000, 50)
-    figure = Figure(figsize=(8.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(WIDE, 3.6), layout="constrained")
     ax = figure.subplots()
     for width, label, dash in ((unpaired, "unpaired", "--"), (paired, "paired: the same images", "-")):
         ax.loglog(counts, width * np.sqrt(images / counts), dash, color=STYLE["AnB"][0], label=label)

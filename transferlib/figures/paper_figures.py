@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from transferlib.errors import TransferlibError
 from transferlib.figures.marks import line, points, sides
 from transferlib.figures.runs import in_percent, levels, sound, with_targets
-from transferlib.figures.style import STYLE, Look, base_line, clean, legend, write_figure
+from transferlib.figures.style import SMALL, STYLE, WIDE, Look, base_line, clean, legend, write_figure
 from transferlib.paths import figure_path
 from transferlib.splits import DISSIMILAR, RANDOM, of_kind
 from transferlib.stats import comparable, family_names, with_differences
@@ -28,7 +28,7 @@ EFFECTS = {
 
 def _sheet(layout: str, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of axes against n, laid out as ``Figure.subplot_mosaic`` reads it."""
-    figure = Figure(figsize=(8.0, height), layout="constrained")
+    figure = Figure(figsize=(WIDE, height), layout="constrained")
     axes = list(figure.subplot_mosaic(layout).values())
     for ax in axes:
         ax.set_xticks([0, *DEPTHS])
@@ -68,7 +68,7 @@ def figure_2(table: pd.DataFrame) -> Figure:
         ax.set_ylabel("top-1 accuracy (%)")
     legend(top)
     bottom.set_xlabel("n: layers copied; layers n + 1 to 8 start anew")
-    top.set_title(note, fontsize=9, loc="left", parse_math=False)  # a folder may be called $1
+    top.set_title(note, fontsize=SMALL, loc="left", parse_math=False)  # a folder may be called $1
     return figure
 
 
@@ -77,7 +77,7 @@ def _mean_lines(ax: Axes, table: pd.DataFrame, present: list[str]) -> None:
     colour, marker = STYLE["base"]
     base_line(ax, base, zorder=1)
     ax.plot([0], [base], color=colour, marker=marker, markersize=10)
-    ax.annotate("base", (0, base), xytext=(-4, 7), textcoords="offset points", fontsize=8)
+    ax.annotate("base", (0, base), xytext=(-4, 7), textcoords="offset points", fontsize=SMALL)
     ax.margins(y=0.15)
     for name in present[1:]:
         means = line(ax, table[table["family"] == name], name, "level", label=_label(name))
@@ -98,7 +98,7 @@ def _number(ax: Axes, means: pd.Series, name: str) -> None:
     number, n, _ = EFFECTS[name]
     offset = -14 if name in ("BnB", "AnB") else 7
     place = {"xytext": (0, offset), "textcoords": "offset points", "ha": "center"}
-    ax.annotate(str(number), (n, means[n]), color=STYLE[name][0], fontsize=10, weight="bold", **place)
+    ax.annotate(str(number), (n, means[n]), fontsize=10, weight="bold", **place)
 
 
 # --- figure 3 ---
@@ -124,7 +124,7 @@ def figure_3(table: pd.DataFrame) -> Figure:
     _dissimilar(left, of_kind(table, DISSIMILAR))
     _random_filters(right, table)
     _losses(bottom, table)
-    figure.suptitle(note, fontsize=9, x=0.01, ha="left", parse_math=False)
+    figure.suptitle(note, fontsize=SMALL, x=0.01, ha="left", parse_math=False)
     return figure
 
 
@@ -145,7 +145,7 @@ def _random_filters(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def _accuracy_axis(ax: Axes, title: str) -> None:
-    ax.set_title(title, fontsize=9)
+    ax.set_title(title, fontsize=SMALL)
     ax.set_xlabel("n")
     ax.set_ylabel("top-1 accuracy (%)")
 
@@ -154,7 +154,7 @@ def _legend_or_absence(ax: Axes, absence: str) -> None:
     if ax.lines:
         legend(ax, frame=False)
     else:
-        ax.text(0.5, 0.5, absence, ha="center", va="center", transform=ax.transAxes, fontsize=8, wrap=True)
+        ax.text(0.5, 0.5, absence, ha="center", va="center", transform=ax.transAxes, fontsize=SMALL, wrap=True)
 
 
 def _losses(ax: Axes, table: pd.DataFrame) -> None:

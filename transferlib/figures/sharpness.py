@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from transferlib.figures.style import DASHES, MARKERS, STYLE, Look, base_line, clean, legend
+from transferlib.figures.style import DASHES, MARKERS, SMALL, STYLE, WIDE, Look, base_line, clean, legend, shade
 
 Moments = Sequence[Mapping[str, float]]
 
@@ -21,14 +19,14 @@ def figure_sharpness(runs: Mapping[str, Mapping[str, Moments]]) -> Figure:
             each run, with epoch, sharpness and limit.
     """
     measured = _by_rate(runs)
-    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(WIDE, 4.2), layout="constrained")
     axes = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
     for ax, (rate, together) in zip(axes, measured.items(), strict=True):
         clean(ax)
         base_line(ax, 1.0)
         for i, (name, moments) in enumerate(together.items()):
             ax.plot([m["epoch"] for m in moments], [m["sharpness"] / m["limit"] for m in moments], **_look(name, i))
-        ax.set_title(rate, fontsize=9, loc="left")
+        ax.set_title(rate, fontsize=SMALL, loc="left")
         ax.set_xlabel("epoch")
         ax.set_yscale("log")
         ax.label_outer()
@@ -48,5 +46,4 @@ def _by_rate(runs: Mapping[str, Mapping[str, Moments]]) -> dict[str, dict[str, M
 def _look(name: str, i: int) -> Look:
     if name == "base":
         return {"color": STYLE["base"][0], "marker": STYLE["base"][1], "label": name}
-    colour = to_hex(matplotlib.colormaps["cividis"](0.2 * i))
-    return {"color": colour, "marker": MARKERS[i], "linestyle": DASHES[i], "label": name}
+    return {"color": shade(0.3 * i), "marker": MARKERS[i], "linestyle": DASHES[i], "label": name}
