@@ -84,6 +84,12 @@ def let_pictures_scroll(_: Sphinx, doctree: document, __: str) -> None:
             image.parent.insert(at, nodes.raw("", SCROLLS, format="html"))
 
 
+def drop_shared_ids(_: Sphinx, doctree: document, __: str) -> None:
+    """Take the id off the bodies of exercises and solutions: all of a page have the same one."""
+    for node in doctree.findall(nodes.section):
+        node["ids"] = [one for one in node["ids"] if one not in ("exercise-content", "solution-content")]
+
+
 def mend_scripts(_: Sphinx, __: str, ___: str, context: dict, ____: document | None) -> None:
     """Load each script once, and nothing of thebe: its address is another host's."""
     seen, kept = set(), []
@@ -103,5 +109,6 @@ def setup(app: Sphinx) -> dict[str, object]:
     app.connect("config-inited", configure, priority=100)  # before the theme reads its options
     app.connect("doctree-resolved", drop_thebe, priority=900)
     app.connect("doctree-resolved", let_pictures_scroll)
+    app.connect("doctree-resolved", drop_shared_ids)
     app.connect("html-page-context", mend_scripts, priority=950)  # after all that add scripts
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,6 +17,7 @@ LARGEST = 1_500_000  # bytes of a page
 FIRST_PAINT = 2000  # ms
 HASH = re.compile(r"[0-9a-f]{16,}")
 NARROW = {"width": 360, "height": 740}
+WIDE = {"width": 1280, "height": 900}
 
 
 def named(node: object) -> list[str]:
@@ -83,6 +84,8 @@ def equations(name: str) -> int:
 
 @each_page
 def test_every_picture_has_words(opened):
+    unnamed = "all => all.filter(e => e.getAttribute('role') !== 'img' || !e.getAttribute('aria-label')).length"
+    assert opened.page.locator("article .drawing").evaluate_all(unnamed) == 0
     pictures = opened.page.locator("article img").evaluate_all(
         "all => all.map(e => [e.getAttribute('alt'), e.getAttribute('src').slice(0, 80), !!e.closest('figure')])"
     )
@@ -151,6 +154,97 @@ def test_the_readers_own_setting_chooses_light_or_dark(visit):
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
         grounds[scheme] = sum(int(part) for part in re.findall(r"\d+", colour)[:3])
     assert grounds["light"] > 600 > 200 > grounds["dark"]
+
+
+# --- figures ---
+
+
+def shows(page: str) -> bool:
+    """Whether a chapter has figures."""
+    return "show(" in (ROOT / page).with_suffix(".ipynb").read_text(encoding="utf-8")
+
+
+with_figures = pytest.mark.parametrize("opened", [page for page in CHAPTERS if shows(page)], indirect=True)
+
+# the pixels of each word's letters as they are shown, its figure, and how far it reaches out of that
+LETTERS = """() => [...document.querySelectorAll('article .drawing svg')].flatMap((svg, k) => {
+  const edge = svg.getBoundingClientRect();
+  return edge.width ? [...svg.querySelectorAll('text')].filter(e => e.textContent.trim()).map(e => {
+    const box = e.getBoundingClientRect(), scale = Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b);
+    return [e.textContent, parseFloat(getComputedStyle(e).fontSize) * scale, box.right - edge.right] }) : [] })"""
+
+
+@pytest.fixture
+def sized(opened):
+    """Sets the window's width, and sets it back."""
+    yield lambda size: (opened.page.set_viewport_size(size), opened.page.wait_for_timeout(100))
+    opened.page.set_viewport_size(WIDE)
+
+
+@with_figures
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_no_letter_in_a_figure_is_smaller_than_11_pixels(opened, sized, size):
+    sized(size)
+    words = opened.page.evaluate(LETTERS)
+    assert words and [(word, pixels) for word, pixels, _ in words if pixels < 11] == []
+    assert [word for word, _, beyond in words if beyond > 2] == []
+
+
+@with_figures
+def test_a_picture_with_letters_is_not_shrunk_on_a_phone(opened, sized):
+    sized(NARROW)
+    widths = opened.page.locator("article .scrolls img").evaluate_all("all => all.map(e => e.clientWidth)")
+    assert set(widths) <= {672}
+
+
+@with_figures
+def test_the_room_that_there_is_decides_which_drawing_is_seen(opened, sized):
+    for size, shown, hidden in ((WIDE, ".wide", ".narrow"), (NARROW, ".narrow", ".wide")):
+        sized(size)
+        for figure in opened.page.locator("article .drawing").all():
+            assert figure.locator(shown).is_visible() and not figure.locator(hidden).is_visible()
+            assert figure.locator(shown).bounding_box()["width"] <= size["width"]
+
+
+@pytest.mark.parametrize("opened", ["book/05_freezing.html"], indirect=True)
+def test_two_panels_stand_side_by_side_and_on_a_phone_one_above_the_other(opened, sized):
+    axes = "text:text-is('n: layers copied')"
+    for size, drawing in ((WIDE, ".wide"), (NARROW, ".narrow")):
+        sized(size)
+        figure = opened.page.locator(f"article .drawing {drawing}").first
+        one, two = (label.bounding_box() for label in figure.locator(axes).all())
+        aside, below = two["x"] - one["x"], two["y"] - one["y"]
+        assert (aside > 250 and abs(below) < 5) if size is WIDE else (abs(aside) < 5 and below > 250)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_a_figures_ink_is_the_pages(visit, scheme, media):
+    page = visit("book/05_freezing.html", color_scheme=scheme).page
+    page.emulate_media(media=media, color_scheme=scheme)
+    page.wait_for_timeout(400)  # colours move over
+    ink = "all => all.map(e => getComputedStyle(e).fill.match(/[0-9.]+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 3)"
+    letters = page.locator("article .drawing .wide text").evaluate_all(ink)
+    ground = "all => all.map(e => [e, e.parentElement.parentElement].map(one => getComputedStyle(one).backgroundColor))"
+    grounds = page.locator("article .drawing svg").evaluate_all(ground)
+    dark = scheme == "dark" and media == "screen"
+    assert min(letters) > 180 if dark else max(letters) < 60
+    assert {colour for found in grounds for colour in found} == {"rgba(0, 0, 0, 0)"}
+
+
+@each_page
+def test_no_two_things_of_a_page_have_one_id(opened):
+    ids = opened.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert sorted({one for one in ids if ids.count(one) > 1}) == []
+
+
+@each_page
+def test_headings_are_of_one_modest_scale_and_a_line_has_room_for_80_letters(opened):
+    size = "all => all.map(e => parseFloat(getComputedStyle(e).fontSize))"
+    sizes = [opened.page.locator(f"article h{level}").evaluate_all(size) for level in (1, 2, 3)]
+    sizes = [max(found) for found in sizes if found]
+    assert sizes == sorted(set(sizes), reverse=True) and sizes[0] <= 32
+    assert opened.page.locator("article").evaluate("e => e.clientWidth") <= 46 * 16
 
 
 # --- explorers ---

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib.figures.marks import n_axis
-from transferlib.figures.style import NUDGE, SMALL, STYLE, WIDE, base_line, clean, legend, meaning
+from transferlib.figures.style import LINE, NUDGE, SMALL, STYLE, WIDE, base_line, broken, clean, legend, meaning
 from transferlib.treatments import DEPTHS
 
 
@@ -32,6 +32,7 @@ def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) 
         _name_layers(ax, parts)
     legend(axes[0])
     about = f"{about}\nbars: 95 % of each difference by itself; the advice goes by wider ones, for all at once"
+    about = "\n".join(broken(line, LINE) for line in about.splitlines())
     figure.suptitle(about, fontsize=SMALL, x=0.01, ha="left", parse_math=False)
     return figure
 

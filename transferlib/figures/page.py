@@ -14,13 +14,14 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 
 from transferlib.figures.style import SMALL, beneath, broken, quietly, rendered
 
 NARROW = 3.4  # inches, of a phone's column
 INK = ("#000000", "#222222")  # what is black, or nearly so, on white
 GROUND = "#ffffff"  # beneath a legend, and within a hollow marker
-COLUMNS = 46  # small letters that a line has room for on a phone
+COLUMNS = 42  # small letters that a line has room for on a phone
 HANDLE = 10  # of them those that a legend's marks take
 ENTRY = 0.18  # inches, of a line of a legend
 LETTERS = ["DejaVu Sans", "Verdana", "sans-serif"]  # Verdana is as wide as what the figure was laid out with
@@ -43,8 +44,17 @@ def show(figure: Figure, kind: str = "svg") -> None:
 
 def as_html(figure: Figure) -> str:
     """A figure for a page, drawn for a wide and for a narrow one; the room that there is decides which is seen."""
+    _write_out_scales(figure)
     drawings = _inline(figure, "wide") + _inline(stacked(figure), "narrow")
     return f'<div class="drawing"><style>{CHOICE}</style>{drawings}</div>'
+
+
+def _write_out_scales(figure: Figure) -> None:
+    """Write 0.001 along an axis, not a power of ten: exponents are smaller than letters may be."""
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                axis.set_major_formatter("{x:g}")
 
 
 def stacked(figure: Figure) -> Figure:
@@ -55,8 +65,9 @@ def stacked(figure: Figure) -> Figure:
     copy.set_size_inches(NARROW, 0.8 * figure.get_figheight() * count / rows)
     for ax, place in zip(panels, copy.add_gridspec(count, 1), strict=False):
         ax.set_subplotspec(place)
-        ax.tick_params(labelleft=True)  # a scale that panels shared
+        ax.tick_params(labelleft=True, labelbottom=True)  # of a scale that panels shared
         ax.set_ylabel(ax.get_ylabel() or panels[0].get_ylabel())
+        ax.set_xlabel(ax.get_xlabel() or panels[-1].get_xlabel())
     _fit_words(copy)
     _put_legends_beneath(copy)
     return copy

@@ -52,12 +52,15 @@ def beside_paper(panel: Panel, table: pd.DataFrame, height: float = 4.4) -> Figu
 
 
 def side_by_side(panel: Panel, named: Mapping[str, pd.DataFrame], height: float = 4.4) -> Figure:
-    """Our own runs of several kinds beside each other on one scale, such as a training and one twice as long."""
-    figure = Figure(figsize=(WIDE, height), layout="constrained")
-    axes = figure.subplots(1, len(named), sharey=True)
-    for ax, (name, table) in zip(np.atleast_1d(axes), named.items(), strict=True):
+    """Our own runs of several kinds on one scale, two beside each other, such as a training and one twice as long."""
+    across, down = min(len(named), 2), -(-len(named) // 2)
+    figure = Figure(figsize=(WIDE, height * down), layout="constrained")
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for ax, (name, table) in zip(axes.flat, named.items(), strict=False):
         _draw(ax, panel, table, f"{name}: {about(table)}")
         ax.label_outer()
+    for ax in axes.flat[len(named) :]:
+        ax.axis("off")
     return figure
 
 
