@@ -66,8 +66,10 @@ def stacked(figure: Figure) -> Figure:
     for ax, place in zip(panels, copy.add_gridspec(count, 1), strict=False):
         ax.set_subplotspec(place)
         ax.tick_params(labelleft=True, labelbottom=True)  # of a scale that panels shared
-        ax.set_ylabel(ax.get_ylabel() or panels[0].get_ylabel())
-        ax.set_xlabel(ax.get_xlabel() or panels[-1].get_xlabel())
+        if not ax.get_ylabel():
+            ax.set_ylabel(panels[0].get_ylabel())
+        if not ax.get_xlabel():
+            ax.set_xlabel(panels[-1].get_xlabel())
     _fit_words(copy)
     _put_legends_beneath(copy)
     return copy
@@ -101,7 +103,8 @@ def _put_legends_beneath(figure: Figure) -> None:
         legend = ax.get_legend()
         if legend:
             beneath(ax, legend)
-            figure.set_figheight(figure.get_figheight() + ENTRY * len(legend.get_texts()))
+            lines = sum(1 + text.get_text().count("\n") for text in legend.get_texts())
+            figure.set_figheight(figure.get_figheight() + ENTRY * lines)
 
 
 def _inline(figure: Figure, name: str) -> str:
