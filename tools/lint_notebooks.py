@@ -18,6 +18,7 @@ from nbformat.validator import iter_validate
 from repository import ROOT, SETUP
 
 LINES, CELLS, MEDIAN = 25, 25, 6  # of a code cell, of a chapter, of a chapter's code cells
+WIDTH = 88  # characters of a line of code that the page shows: more are cut off
 EXERCISES = 3
 FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1", re.MULTILINE | re.DOTALL)
 H1 = re.compile(r"^# ", re.MULTILINE)
@@ -114,6 +115,15 @@ def short(chapter: Chapter) -> Iterator[str]:
         yield f"its code cells have {statistics.median(lengths.values()):g} lines (median), expected at most {MEDIAN}"
 
 
+def narrow(chapter: Chapter) -> Iterator[str]:
+    """No line of code that is shown is cut off on the page."""
+    for i, cell in chapter.code:
+        shown = not any(tag.startswith(("hide", "remove")) for tag in cell["metadata"].get("tags", []))
+        longest = max(map(len, source(cell).splitlines()), default=0)
+        if shown and longest > WIDTH:
+            yield f"cell {i}: shows a line of {longest} characters, expected at most {WIDTH}"
+
+
 def plain(chapter: Chapter) -> Iterator[str]:
     """Plain Python without magics and classes."""
     for i, cell in chapter.code:
@@ -171,7 +181,7 @@ def exercised(chapter: Chapter) -> Iterator[str]:
             yield f"exercise {label[1]}: no solution of class dropdown"
 
 
-RULES = (valid, unexecuted, titled, prepared, short, plain, described, exercised)
+RULES = (valid, unexecuted, titled, prepared, short, narrow, plain, described, exercised)
 
 
 def faults_of(chapters: Sequence[Chapter]) -> Iterator[str]:

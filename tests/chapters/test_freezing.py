@@ -5,45 +5,11 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import re
-from functools import cache
-from pathlib import Path
 from statistics import mean
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "book" / "results"
-DEPTHS = range(1, 8)
-NUMBER = r"[-−+]?\d+(?:\.\d+)?"
-
-
-def numbers(text: str) -> list[float]:
-    return [float(found.replace("−", "-")) for found in re.findall(NUMBER, text)]
-
-
-@cache
-def runs(epochs: int = 24, network: str = "alexnet32-small") -> dict[tuple[str, str, str], dict]:
-    """The published runs on random halves, by split, target and treatment."""
-    found = {}
-    for path in (RESULTS / "runs").glob("*.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        config, recipe = record["config"], record["config"]["recipe"]
-        asked = (config["data"]["name"], config["network"]["name"], recipe["epochs"], recipe["nesterov"])
-        plain = recipe["learning_rate"] == 0.05 and not recipe.get("until") and config["seed"] == 0
-        whole = config["data"]["images_per_class"] is None and config["split"].startswith("random:")
-        if asked == ("tiny-imagenet", network, epochs, True) and plain and whole:
-            found[config["split"], config["target"], config["treatment"]] = record
-    return found
-
-
-def gaps(first: str, second: str, **of: object) -> list[float]:
-    """One treatment minus another in every pair that has both, in points."""
-    found = runs(**of)
-    pairs = {place[:2] for place in found}
-    both = [(found.get((*pair, first)), found.get((*pair, second))) for pair in sorted(pairs)]
-    return [100 * (one["top1"] - other["top1"]) for one, other in both if one and other]
+from published import DEPTHS, RESULTS, ROOT, gaps, numbers, runs
 
 
 def theirs(family: str, n: int) -> float:
