@@ -100,7 +100,10 @@ BROKEN = {
     "no set-up": (changed(1, metadata={"tags": ["hide-input"]}), "expected one cell tagged setup, found 0"),
     "another set-up": (changed(1, source=SETUP + "\nimport os"), "the set-up cell is not the book's"),
     "long cell": (changed(6, source="x = 1\n" * 26), "cell 7: 26 lines, expected at most 25"),
-    "wide line": (changed(6, source="x = 1" + "  # why" * 20), "cell 7: shows a line of 145 characters, expected at most 88"),
+    "wide line": (
+        changed(6, source="x = 1" + "  # why" * 20),
+        "cell 7: shows a line of 145 characters, expected at most 88",
+    ),
     "many cells": ([*good(), *[code("1")] * 22], "27 code cells, expected at most 25"),
     "long median": ([*good(), *[code("x = 1\n" * 7)] * 6], "its code cells have 7 lines (median), expected at most 6"),
     "shell": (changed(6, source="!pip install x"), "cell 7: a magic, which only some front ends know: !pip install x"),
