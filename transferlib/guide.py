@@ -20,16 +20,16 @@ def guide(table: pd.DataFrame) -> pd.DataFrame:
         table: rows of ``Results.table``: bases and transfers at one distance, by ``images_per_class``.
 
     Returns:
-        A row a number, ``all`` last: ``do``, and the best ``frozen`` and ``fine-tuned`` run with its points (95 %).
+        A row a number that has both, ``all`` last: ``do``, and the best ``frozen`` and ``fine-tuned`` run with its points (95 %).
     """
-    found = {count: _row(rows) for count, rows in table.groupby("images_per_class", dropna=False)}
+    counts = table.groupby("images_per_class", dropna=False)
+    found = {count: _row(rows) for count, rows in counts if all(_run(rows, plus) for plus in (False, True))}
     named = {"all" if pd.isna(count) else f"{count:.0f}": row for count, row in found.items()}
     return pd.DataFrame.from_dict(named, orient="index").rename_axis("images of a class")
 
 
 def _row(rows: pd.DataFrame) -> dict[str, str]:
-    run = [one for one in map(Treatment.parse, rows["treatment"].unique()) if one.kind == "AnB"]
-    frozen, tuned = (_best(rows, [one for one in run if one.fine_tuned == plus]) for plus in (False, True))
+    frozen, tuned = (_best(rows, plus) for plus in (False, True))
     return {
         "do": _advice(rows, frozen, tuned),
         "frozen": f"{frozen}: {_gain(rows, frozen)}",
@@ -37,8 +37,14 @@ def _row(rows: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _best(rows: pd.DataFrame, run: list[Treatment]) -> Treatment:
-    return max(run, key=lambda one: _gain(rows, one).mean)
+def _run(rows: pd.DataFrame, tuned: bool) -> list[Treatment]:
+    """The transfers that were run, frozen or fine-tuned."""
+    found = map(Treatment.parse, rows["treatment"].unique())
+    return [one for one in found if one.kind == "AnB" and one.fine_tuned == tuned]
+
+
+def _best(rows: pd.DataFrame, tuned: bool) -> Treatment:
+    return max(_run(rows, tuned), key=lambda one: _gain(rows, one).mean)
 
 
 def _gain(rows: pd.DataFrame, one: Treatment, other: Treatment = BASE) -> Estimate:
