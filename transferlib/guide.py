@@ -20,7 +20,8 @@ def guide(table: pd.DataFrame) -> pd.DataFrame:
         table: rows of ``Results.table``: bases and transfers at one distance, by ``images_per_class``.
 
     Returns:
-        A row a number that has both, ``all`` last: ``do``, and the best ``frozen`` and ``fine-tuned`` run with its points (95 %).
+        A row a number that has both, ``all`` last: ``do``, and the best ``frozen`` and ``fine-tuned`` run with its
+        points (95 %).
     """
     counts = table.groupby("images_per_class", dropna=False)
     found = {count: _row(rows) for count, rows in counts if all(_run(rows, plus) for plus in (False, True))}
