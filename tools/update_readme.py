@@ -56,8 +56,8 @@ def results_text(results: Results) -> str:
         f"own layers save {own}.",
     )
     dip = (
-        f"And the paper's fragile middle: {said['2']}. The book's chapter 6 shows how it broke in 2014, and what "
-        "breaks ours."
+        f"And the paper's fragile middle: {said['2']}. The book's chapter 6 shows how it broke in 2014, and "
+        "tries the same on ours."
     )
     about_all = f"{about(results.table)}; {convergence(results.gain_from_doubling())}."
     return "\n".join([about_all, "", *(f"{i}. {text}" for i, text in enumerate(verdicts, 1)), "", dip])
