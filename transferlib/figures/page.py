@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import re
+from copy import deepcopy
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def _write_out_scales(figure: Figure) -> None:
 
 def stacked(figure: Figure) -> Figure:
     """A copy as wide as a phone, its panels one above the other."""
-    copy = pickle.loads(pickle.dumps(figure))  # a figure can't be copied otherwise
+    copy = deepcopy(figure)
     panels = _panels(copy)
     count, rows = max(len(panels), 1), max([_rows(ax) for ax in panels], default=1)
     copy.set_size_inches(NARROW, 0.8 * figure.get_figheight() * count / rows)
