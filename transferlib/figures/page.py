@@ -63,8 +63,9 @@ def stacked(figure: Figure) -> Figure:
     panels = _panels(copy)
     count, rows = max(len(panels), 1), max([_rows(ax) for ax in panels], default=1)
     copy.set_size_inches(NARROW, 0.8 * figure.get_figheight() * count / rows)
-    for ax, place in zip(panels, copy.add_gridspec(count, 1), strict=False):
-        ax.set_subplotspec(place)
+    grid = copy.add_gridspec(count, 1)
+    for row, ax in enumerate(panels):
+        ax.set_subplotspec(grid[row, 0])
         ax.tick_params(labelleft=True, labelbottom=True)  # of a scale that panels shared
         if not ax.get_ylabel():
             ax.set_ylabel(panels[0].get_ylabel())
