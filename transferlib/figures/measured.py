@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from transferlib.figures.marks import n_axis
-from transferlib.figures.style import LINE, NUDGE, SMALL, STYLE, WIDE, base_line, broken, clean, legend, meaning
+from transferlib.figures.style import LINE, NUDGE, SMALL, STYLE, WIDE, base_line, broken, clean, meaning
 from transferlib.treatments import DEPTHS
+
+ROW = 0.15  # inches, of a line of the title
 
 
 def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) -> Figure:
@@ -21,19 +23,20 @@ def figure_measured(table: pd.DataFrame, about: str, parts: Sequence[str] = ()) 
         about: the title: the data, the network and the training, in lines.
         parts: what the eight layers are called; by default they are numbered only.
     """
-    figure = Figure(figsize=(WIDE, 4.8 if parts else 4.4), layout="constrained")
+    about = f"{about}\nbars: 95 % of each difference by itself; the advice goes by wider ones, for all at once"
+    lines = [line for given in about.splitlines() for line in broken(given, LINE).splitlines()]
+    figure = Figure(figsize=(WIDE, (5.0 if parts else 4.4) + ROW * len(lines)), layout="constrained")
     axes = figure.subplots(1, 2 if table["difference"].notna().any() else 1, squeeze=False)[0]
     score = "balanced" if "balanced" in table else "accuracy"
     named = {"balanced": "balanced accuracy", "accuracy": "top-1 accuracy"}[score]
-    _measured(axes[0], table, score, f"{named} on the target (%)")
+    _measured(axes[0], table, score, f"{named} (%)")
     for ax in axes[1:]:  # without a base there is no difference to it
         _measured(ax, table, "difference", f"{named.removesuffix(' accuracy')} minus base (points)")
     for ax in axes:
         _name_layers(ax, parts)
-    legend(axes[0])
-    about = f"{about}\nbars: 95 % of each difference by itself; the advice goes by wider ones, for all at once"
-    about = "\n".join(broken(line, LINE) for line in about.splitlines())
-    figure.suptitle(about, fontsize=SMALL, x=0.01, ha="left", parse_math=False)
+    # beneath all: the names of the parts take more room than numbers
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", fontsize=SMALL, frameon=False)
+    figure.suptitle("\n".join(lines), fontsize=SMALL, x=0.01, ha="left", parse_math=False)
     return figure
 
 
