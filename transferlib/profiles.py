@@ -170,7 +170,7 @@ def _published() -> Profile:
 
 
 def _few_images(study: Study) -> tuple[Study, ...]:
-    """Fewer and fewer images of each class of the target, trained for twice as long; the source keeps all of its."""
+    """Fewer and fewer images of each class of the target, of the source's all; trained for twice as long."""
     study = with_epochs(variant(study, "base,A3B,A5B,A7B,A3B+,A5B+,A7B+"), 48)
     return tuple(dataclasses.replace(study, images_per_class=count) for count in (25, 50, 100, 250, None))
 

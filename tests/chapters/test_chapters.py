@@ -6,26 +6,18 @@ import base64
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from published import DEPTHS, ROOT, numbers
 
 from transferlib.profiles import profile
 from transferlib.stats import curves, decomposition
 from transferlib.store import Store
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = [path.stem for path in sorted((ROOT / "book").glob("*.ipynb"))]
 CHANCE = 10.0  # %: ten classes a half
-DEPTHS = range(1, 8)
-NUMBER = r"[-−+]?\d+(?:\.\d+)?"
-
-
-def numbers(text: str) -> list[float]:
-    """The numbers in a text such as ``-1.2 [-2.0, -0.4]``."""
-    return [float(found.replace("−", "-")) for found in re.findall(NUMBER, text)]
 
 
 def keys_of(*parts: str) -> set[str]:

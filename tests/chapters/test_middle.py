@@ -7,22 +7,19 @@ import contextlib
 import csv
 import json
 import math
-import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from statistics import mean
 
 import numpy as np
+import published
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-NUMBER = r"[-−+]?\d+(?:\.\d+)?"
+from published import ROOT, numbers
 
 
 def number(text: str) -> float:
     """The first number of a text such as ``-1.2 [-2.0, -0.4]``."""
-    return float(re.findall(NUMBER, text)[0].replace("−", "-"))
+    return numbers(text)[0]
 
 
 @cache
@@ -44,13 +41,12 @@ def at_the_end(run: str) -> float:
 def records() -> tuple[dict, ...]:
     """The published runs on the first random halves of Tiny ImageNet by the AlexNet, all images, 24 epochs."""
     found = []
-    for path in (ROOT / "book" / "results" / "runs").glob("*.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
+    for key, record in published.records().items():
         config = record["config"]
         asked = (config["data"]["name"], config["network"]["name"], config["split"], config["recipe"]["epochs"])
         whole = config["data"]["images_per_class"] is None and "until" not in config["recipe"]
         if asked == ("tiny-imagenet", "alexnet32-small", "random:0", 24) and whole:
-            found.append({**record, "key": path.stem})
+            found.append({**record, "key": key})
     return tuple(found)
 
 
@@ -58,8 +54,7 @@ def records() -> tuple[dict, ...]:
 def in_steps() -> dict[str, dict]:
     """The runs on target B by the paper's form of schedule, 100 images a class, by treatment."""
     found = {}
-    for path in (ROOT / "book" / "results" / "runs").glob("*.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
+    for record in published.records().values():
         config = record["config"]
         asked = (config["target"], config["recipe"]["schedule"], config["data"]["images_per_class"])
         if asked == ("B", "step", 100) and config["treatment"][0] in "Bb":
@@ -226,7 +221,7 @@ def test_what_the_rate_still_costs_with_one_thing_changed(executed):
     tried = {part.split("*")[1]: part.split("*: ")[1] for part in told["words"].split("; ")}
     for name, changed in beside("cures")["cures"].items():
         cost, half = costs_of(changed)
-        found = [number(text) for text in re.findall(NUMBER, tried[name].replace("−", "-"))]
+        found = numbers(tried[name])
         assert found == pytest.approx([cost, cost - half, cost + half, 100 * cost / nothing], abs=0.51)
         assert found[:3] == pytest.approx([cost, cost - half, cost + half], abs=0.06)
 

@@ -28,6 +28,19 @@ def by_depth(family: str, other: str = "base", **of: object) -> dict[int, float]
     return {n: mean(gaps(family.replace("n", str(n)), other.replace("n", str(n)), **of)) for n in DEPTHS}
 
 
+def by_seed() -> dict[tuple[float, str], list[float]]:
+    """The runs on the drawn data minus their bases, in points, seed by seed, by similarity and treatment."""
+    found, lost = {}, {}
+    for record in records().values():
+        config = record["config"]
+        if config["data"]["name"] == "shapes" and config["split"].startswith("similarity:"):
+            found[float(config["split"].split(":")[1]), config["seed"], config["treatment"]] = 100 * record["top1"]
+    for (at, seed, treatment), top1 in found.items():
+        if treatment != "base":
+            lost.setdefault((at, treatment), []).append(top1 - found[at, seed, "base"])
+    return lost
+
+
 def slope(line: dict[int, float]) -> float:
     return float(np.polyfit([*line], [*line.values()], 1)[0])
 
@@ -102,6 +115,7 @@ def test_what_fine_tuning_gives_back(executed):
     assert told["effect_4b"] == pytest.approx(mean(gained.values()))
     assert told["effect_5"] == pytest.approx(mean(selffer.values()))
     assert told["one"] == pytest.approx(transfer[1])
+    assert numbers(str(told["seven_gained"]))[0] == pytest.approx(gained[7], abs=0.051)
     assert (told["own_one"], told["own_seven"]) == pytest.approx((selffer[1], selffer[7]))
     assert (told["least"], told["most"]) == pytest.approx((min(gained.values()), max(gained.values())))
     assert told["zero"] >= 6  # of the seven depths
@@ -151,17 +165,10 @@ def test_it_is_the_distance_and_not_the_size_of_the_halves(executed):
 
 
 def test_what_the_dial_says_at_each_position(executed):
-    told, lost = executed("08_distance"), {}
-    found: dict[tuple, float] = {}
-    for record in records().values():
-        config = record["config"]
-        if config["data"]["name"] == "shapes" and config["split"].startswith("similarity:"):
-            found[float(config["split"].split(":")[1]), config["seed"], config["treatment"]] = 100 * record["top1"]
-    for (at, seed, treatment), top1 in found.items():
-        lost.setdefault((treatment, at), []).append(top1 - found[at, seed, "base"])
+    told, lost = executed("08_distance"), by_seed()
     positions = (1.0, 0.75, 0.5, 0.25, 0.0)
     for treatment, name in (("A7B", "deep"), ("A2B", "shallow")):
-        line = [mean(lost[treatment, at]) for at in positions]
+        line = [mean(lost[at, treatment]) for at in positions]
         assert numbers(told[name]) == pytest.approx(line, abs=0.051)
         if treatment == "A7B":
             assert told["half"] == pytest.approx(100 * (line[2] - line[0]) / (line[4] - line[0]))
@@ -213,8 +220,11 @@ def test_the_networks_of_today(executed):
 def test_how_sure_counts_the_verdicts_and_the_noise(executed):
     told = executed("how_sure")
     assert (told["total"], told["pairs"]) == (16, 8)
-    assert told["factor"] == pytest.approx(told["between"] / told["images"])
-    assert told["factor"] > 1
+    assert told["pairs"] == len(gaps("A1B", "base"))
+    asked = [seeds for (_, treatment), seeds in by_seed().items() if treatment in ("A2B", "A5B")]
+    between = mean(np.var(seeds, ddof=1) for seeds in asked)
+    assert told["between"] == pytest.approx(between**0.5)
+    assert told["factor"] == pytest.approx(told["between"] / told["images"]) and told["factor"] > 1
 
 
 # --- index and appendices ---

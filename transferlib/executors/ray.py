@@ -117,7 +117,11 @@ class Ray:
             yield ray
 
     def _connected(self, ray: Any) -> bool:
-        """Whether this process is connected to the cluster that is asked for."""
+        """Whether this process is connected to the cluster that is asked for.
+
+        Raises:
+            TransferlibError: where nobody answers there, or the process is in another cluster.
+        """
         here = ray.get_runtime_context().gcs_address if ray.is_initialized() else None
         if here and self.address in (None, "auto", here):
             return True
