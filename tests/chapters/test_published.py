@@ -29,11 +29,12 @@ def by_depth(family: str, other: str = "base", **of: object) -> dict[int, float]
 
 
 def by_seed() -> dict[tuple[float, str], list[float]]:
-    """The runs on the drawn data minus their bases, in points, seed by seed, by similarity and treatment."""
+    """The runs on the drawn half B minus their bases, in points, seed by seed, by similarity and treatment."""
     found, lost = {}, {}
     for record in records().values():
         config = record["config"]
-        if config["data"]["name"] == "shapes" and config["split"].startswith("similarity:"):
+        drawn = config["data"]["name"] == "shapes" and config["target"] == "B"
+        if drawn and config["split"].startswith("similarity:"):
             found[float(config["split"].split(":")[1]), config["seed"], config["treatment"]] = 100 * record["top1"]
     for (at, seed, treatment), top1 in found.items():
         if treatment != "base":
