@@ -217,6 +217,12 @@ def test_a_network_without_its_library_is_told_its_name(folder, tmp_path, capsys
     assert "for torchvision's network say torchvision:resnet18" in capsys.readouterr().err
 
 
+def test_pictures_are_looked_for_before_weights_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("transferlib.measuring.running.pretrained", lambda *_: pytest.fail("weights were asked for"))
+    with pytest.raises(TransferlibError, match=r"no folder .*nowhere: expected a folder of class folders"):
+        measure("torchvision:resnet18", f"folder:{tmp_path / 'nowhere'}", tmp_path / "store")
+
+
 def test_what_diverged_is_named(whole):
     _, result = whole
     runs = result.runs.assign(

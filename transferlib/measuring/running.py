@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transferlib.data import Snapshot, lookup
+from transferlib.data import Snapshot, fetch, lookup
 from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors import Executor
@@ -127,6 +127,7 @@ def _of_network(
     """Measure somebody else's network, and write the recommended one where that is asked for."""
     if asked.minutes is not None and not asked.minutes > 0:
         raise TransferlibError(f"expected more than 0 minutes, got {asked.minutes:g}")
+    fetch(target)  # before weights, which may have to be downloaded
     given = _given(source, asked)
     out = None if asked.export is None else export_path(asked.export)
     if out:
