@@ -163,6 +163,7 @@ def _published() -> Profile:
         "doubled": (with_epochs(one, 2 * main.recipe.epochs),),
         "batch-norm": (variant(one, "base,BnB,AnB", network="alexnet32-small-bn"),),
         **_of_today(one),
+        "seeing": (_seeing(one),),
         **_of_the_dip(one),
         "longer": _longer(one, 96),
     }
@@ -188,6 +189,12 @@ def _of_today(one: Study) -> dict[str, tuple[Study, ...]]:
         ),
         "transformer": (variant(both, "base,BnB,AnB", network="vit32-small", recipe=attending),),
     }
+
+
+def _seeing(one: Study) -> Study:
+    """The two bases that chapter 4 looks through: whole photographs, twice as long, with more dropout and crops."""
+    recipe = dataclasses.replace(one.recipe, epochs=48, dropout=0.25, crop_padding=8)
+    return variant(one, "base", network="alexnet64-small", resolution=64, recipe=recipe)
 
 
 def _restarts(one: Study, rates: Sequence[float]) -> tuple[Study, ...]:

@@ -55,6 +55,10 @@ def test_small_networks_have_the_parameters_of_their_arithmetic():
         conv(3, 64, 5), conv(64, 192, 5), conv(192, 384, 3), conv(384, 256, 3), conv(256, 256, 3),
         linear(256 * 4 * 4, 2048), linear(2048, 2048), linear(2048, 100),
     ]  # fmt: skip
+    assert parameters("alexnet64-small", 100) == [
+        conv(3, 32, 7), conv(32, 64, 3), conv(64, 128, 3), conv(128, 96, 3), conv(96, 96, 3),
+        linear(96 * 4 * 4, 512), linear(512, 256), linear(256, 100),
+    ]  # fmt: skip
     assert parameters("alexnet32", 50) == [
         conv(3, 32, 5), conv(32, 64, 3), conv(64, 128, 3), conv(128, 128, 3), conv(128, 96, 3),
         linear(96 * 4 * 4, 1024), linear(1024, 512), linear(512, 50),
@@ -80,7 +84,7 @@ def test_caffenets_multiply_adds_are_the_known_ones():
     ]
 
 
-@pytest.mark.parametrize("name", ["alexnet64", "alexnet32", "alexnet32-small", "alexnet32-tiny"])
+@pytest.mark.parametrize("name", ["alexnet64", "alexnet64-small", "alexnet32", "alexnet32-small", "alexnet32-tiny"])
 def test_multiply_adds_are_those_of_the_layers_that_run(name):
     counted = []
 

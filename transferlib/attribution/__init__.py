@@ -38,3 +38,4 @@ from transferlib.attribution.microscope import (
 from transferlib.attribution.photographs import PHOTOGRAPHS, Photograph, photograph, square
 from transferlib.attribution.probes import probe
 from transferlib.attribution.similarity import cka_matrix, linear_cka
+from transferlib.attribution.visualisation import visualise

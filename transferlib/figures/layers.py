@@ -21,6 +21,7 @@ from transferlib.attribution.microscope import (
     top_patches,
 )
 from transferlib.attribution.photographs import square
+from transferlib.attribution.visualisation import visualise
 from transferlib.figures.style import SMALL, STYLE, WIDE, clean, legend
 from transferlib.nets import Stack
 from transferlib.train import to_input
@@ -146,6 +147,27 @@ def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] | None 
             rows.append(top_patches(net, pixels, n, unit)[0])
             names.append(f"layer {n}\nunit {unit}\n{size} px")
     return _mosaic(rows, names)
+
+
+def figure_visualised(nets: Mapping[str, Stack], layers: Sequence[int] = range(2, 9), units: int = 4) -> Figure:
+    """What units like best, made from nothing but the unit: a row for each layer, the networks side by side.
+
+    The units are a layer's first ones, not chosen ones. (Layer 1 needs none of it: its filters are pictures.)
+
+    Args:
+        nets: what to call a network → the network, in evaluation mode; all of one architecture.
+        layers: among 1..8.
+        units: how many of each layer.
+    """
+    rows = [[visualise(net, n, range(units)) for net in nets.values()] for n in layers]
+    titles = [title for name in nets for title in (name, *[""] * (units - 1), "")][:-1]
+    return _mosaic([_apart(row) for row in rows], [f"layer {n}" for n in layers], titles)
+
+
+def _apart(groups: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Groups of pictures in one row, an empty place between them."""
+    empty = np.full_like(groups[0][0], 255)
+    return [picture for group in groups for picture in (*group, empty)][:-1]
 
 
 def figure_concepts(concepts: Mapping[str, np.ndarray]) -> Figure:

@@ -121,6 +121,18 @@ _PLAIN: tuple[AlexNetSpec, ...] = (
         ),
         (2048, 2048),
     ),
+    AlexNetSpec(  # what chapter 4 looks through: the photographs whole, and affordable too
+        "alexnet64-small",
+        64,
+        (
+            Conv(32, 7, stride=2, padding=3, pool=(2, 0)),
+            Conv(64, 3, padding=1, pool=(2, 0)),
+            Conv(128, 3, padding=1),
+            Conv(96, 3, padding=1),
+            Conv(96, 3, padding=1, pool=(2, 0)),
+        ),
+        (512, 256),
+    ),
     AlexNetSpec(
         "alexnet32",
         32,
