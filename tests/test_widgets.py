@@ -241,15 +241,13 @@ def test_live_without_ipywidgets_names_the_package(bars, monkeypatch):
 def test_the_environment_chooses_the_appearance(bars, monkeypatch, static, kind):
     pytest.importorskip("ipywidgets")
     from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.capture import RichOutput
+    from IPython.utils.capture import capture_output
 
     InteractiveShell.instance()
-    shown = []
-    monkeypatch.setattr("IPython.display.publish_display_data", lambda data, **_: shown.append(RichOutput(data)))
-    monkeypatch.setattr("IPython.core.display_functions.publish_display_data", lambda data, **_: shown.append(data))
     monkeypatch.setenv(explorer.STATIC, static)
-    bars._ipython_display_()
-    assert kind in shown[-1]
+    with capture_output() as captured:
+        bars._ipython_display_()
+    assert kind in captured.outputs[-1].data
 
 
 @pytest.mark.parametrize(
