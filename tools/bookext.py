@@ -16,7 +16,6 @@ from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 COLAB = "https://colab.research.google.com"
-SCROLLS = '<div class="scrolls" tabindex="0" role="group" aria-label="picture that scrolls sideways">'
 LOG = logging.getLogger(__name__)
 
 
@@ -75,15 +74,6 @@ def drop_thebe(_: Sphinx, doctree: document, __: str) -> None:
             node.parent.remove(node)
 
 
-def let_pictures_scroll(_: Sphinx, doctree: document, __: str) -> None:
-    """Put pictures with letters in them, as wide as a page's text, in boxes that scroll where the page is narrower."""
-    for image in list(doctree.findall(nodes.image)):
-        if isinstance(image.parent, nodes.figure):
-            at = image.parent.index(image)
-            image.parent.insert(at + 1, nodes.raw("", "</div>", format="html"))
-            image.parent.insert(at, nodes.raw("", SCROLLS, format="html"))
-
-
 def drop_shared_ids(_: Sphinx, doctree: document, __: str) -> None:
     """Take the id off the bodies of exercises and solutions: all of a page have the same one."""
     for node in doctree.findall(nodes.section):
@@ -108,7 +98,6 @@ def setup(app: Sphinx) -> dict[str, object]:
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("config-inited", configure, priority=100)  # before the theme reads its options
     app.connect("doctree-resolved", drop_thebe, priority=900)
-    app.connect("doctree-resolved", let_pictures_scroll)
     app.connect("doctree-resolved", drop_shared_ids)
     app.connect("html-page-context", mend_scripts, priority=950)  # after all that add scripts
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,10 +2,11 @@
 
     python tools/ship.py STORE [--to book/results] [--likeness]
 
-STORE is a store that has the weights of the bases of random:0 and natural-manmade:0; Tiny ImageNet must be there. The
-weights carry the accuracy that they reach after the rounding. ``layers.json`` holds the probes, the concepts and the
-similarities of chapter 4, ``likeness.json`` how alike the two bases of each of today's networks see (chapter 11), both
-measured on photographs that do not ship. ``--likeness`` writes that alone, of the networks whose weights STORE has.
+STORE is a store that has the weights of the bases of random:0 and natural-manmade:0, and of the two that chapter 4
+looks through; of those that it has not, what ships already stays. Tiny ImageNet must be there. The weights carry the
+accuracy that they reach after the rounding. ``layers.json`` holds the probes, the concepts and the similarities of
+chapter 4, ``likeness.json`` how alike the two bases of today's networks see (chapter 11), both measured on photographs
+that do not ship. ``--likeness`` writes that alone, of the networks whose weights STORE has.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SPLITS = ("random:0", "natural-manmade:0")
 TODAY = ("residual", "residual-plain", "transformer")  # parts of the profile, a network each
 STUDY = profile("published").studies[0]
+(SEEING,) = profile("published").part("seeing")
 CPU = torch.device("cpu")
 
 
@@ -59,8 +61,11 @@ def accuracy(net: Stack, plan: FamilyPlan) -> float:
 
 def ship_weights(store: Store, to: Store) -> None:
     """Write the half-precision files with what they reach."""
-    for plan in (plan_of(split, half) for split in SPLITS for half in "AB"):
+    of_the_experiment = [plan_of(split, half) for split in SPLITS for half in "AB"]
+    for plan in (*of_the_experiment, *(plan_of(SPLITS[0], half, SEEING) for half in "AB")):
         key = plan.run_keys[0]
+        if store.get_weights(key) is None and to.path("shipped", key).exists():
+            continue
         record = store.get(key)
         if record is None:
             raise SystemExit(f"no record of {plan} in {store.folder}")

@@ -194,12 +194,12 @@ class Results:
         return own if of_source == own else f"{own} on {of_source}"
 
     def base(self, half: str, split: str = "random:0") -> Stack:
-        """The trained base of a half, in float32 on the CPU, for looking into; on a profile's main network.
+        """The trained base of a half, in float32 on the CPU, for looking into; of the first study that was asked for.
 
         Raises:
             TransferlibError: where its weights do not lie in the store.
         """
-        plan = FamilyPlan.base(self.profile.studies[0], split, 0, half)
+        plan = FamilyPlan.base(self.studies[0], split, 0, half)
         net = outline(network(plan.study.network), classes=len(self.split(split).half(half))).to_empty(device="cpu")
         key, like = plan.run_keys[0], net.state_dict()
         weights = self.store.get_weights(key, like) or self.store.get_shipped(key, like)

@@ -18,6 +18,7 @@ from transferlib.figures.layers import (
     figure_separability,
     figure_tcav,
     figure_views,
+    figure_visualised,
 )
 from transferlib.figures.style import WIDE
 from transferlib.nets import network
@@ -44,7 +45,7 @@ def test_figures_of_filters_show_every_pair():
     net_a, net_b = tiny(0), tiny(1)
     found = match_filters(net_a, net_b)
     figure = figure_filters(net_a, net_b, found)
-    assert len(figure.axes[0].images) == 24  # the 12 best pairs
+    assert [len(row) for row in figure.rows] == [12, 12]  # the best pairs
     curves = figure_match(found, {"untrained": match_by_chance(net_a, net_b, "untrained", draws=3)})
     assert [len(line.get_xdata()) for line in curves.axes[0].lines] == [16, 16]
 
@@ -52,9 +53,21 @@ def test_figures_of_filters_show_every_pair():
 def test_figures_have_a_picture_in_every_cell(noise):
     net = tiny()
     views = figure_views(net, {"noise": noise, "half": noise[:10]}, "conductance", layers=(1, 5, 7))
-    assert len(views.axes[0].images) == 2 * 4
+    assert [len(row) for row in views.rows] == [4, 4]
     pixels = crops(noise, 32, 10)
-    assert len(figure_patches(net, pixels, layers=(1, 5)).axes[0].images) == 2 * 2 * 8
+    assert [len(row) for row in figure_patches(net, pixels, layers=(1, 5)).rows] == [8] * 4
+
+
+def test_what_units_like_stands_network_beside_network(monkeypatch):
+    monkeypatch.setattr(
+        "transferlib.figures.layers.visualise", lambda net, n, units: np.full((2, 4, 4, 3), 10 * n, np.uint8)
+    )
+    figure = figure_visualised({"one": tiny(0), "other": tiny(1)}, layers=(2, 7), units=2)
+    assert [[None if tile is None else tile[0, 0, 0] for tile in row] for row in figure.rows] == [
+        [20, 20, None, 20, 20],
+        [70, 70, None, 70, 70],
+    ]
+    assert (figure.names, figure.titles) == (["layer 2", "layer 7"], ["one", "", "", "other", ""])
 
 
 def rows(value: str, **columns) -> list[dict[str, object]]:
@@ -95,7 +108,7 @@ def test_scores_of_concepts_lie_over_those_of_random_sets():
 
 
 def test_eight_images_of_each_concept_are_shown():
-    assert len(figure_concepts(concept_sets(16, 8)).axes[0].images) == 8 * (len(CONCEPTS) + 1)
+    assert [len(row) for row in figure_concepts(concept_sets(16, 8)).rows] == [8] * (len(CONCEPTS) + 1)
 
 
 def test_likeness_is_a_line_for_each_network():

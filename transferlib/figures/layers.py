@@ -1,4 +1,4 @@
-"""Pictures of what a layer sees (chapters 1 and 4): readable without colour, white, no text below 8 points."""
+"""Pictures of what a layer sees (chapters 1 and 4), and what is measured of it: readable without colour."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from transferlib.attribution.microscope import (
 )
 from transferlib.attribution.photographs import square
 from transferlib.attribution.visualisation import visualise
+from transferlib.figures.mosaic import Mosaic
 from transferlib.figures.style import SMALL, STYLE, WIDE, clean, legend
 from transferlib.nets import Stack
 from transferlib.train import to_input
 from transferlib.treatments import DEPTHS
 
 ON_LIGHT, ON_DARK = "#111111", "#eeeeee"  # letters on a picture, which is the same in the dark
-Pictures = Sequence[np.ndarray] | np.ndarray  # uint8 (H, W, 3) each, or (N, H, W, 3)
 
 
 def as_picture(view: np.ndarray) -> np.ndarray:
@@ -41,34 +41,9 @@ def as_picture(view: np.ndarray) -> np.ndarray:
     return (255 * np.clip(colours, 0, 1)).round().astype(np.uint8)
 
 
-def _mosaic(
-    rows: Sequence[Pictures], names: Sequence[str], titles: Sequence[str] = (), notes: Sequence[str] = ()
-) -> Figure:
-    """Pictures in rows and columns, all of one size, with a name for each row and a title for each column.
-
-    ``notes`` stand under the last row, one a column. One axes holds them all: forty would take seconds.
-    """
-    left, top, bottom = 0.75, 0.28 if titles else 0.0, 0.26 if notes else 0.0  # inches
-    tile = min(1.2, (WIDE - left) / max(map(len, rows)))
-    height = top + tile * len(rows) + bottom
-    figure = Figure(figsize=(WIDE, height))
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.axis("off")
-    for y, (row, name) in enumerate(zip(rows, names, strict=True)):
-        ax.text(left - 0.06, top + (y + 0.5) * tile, name, ha="right", va="center", fontsize=9)
-        for x, picture in enumerate(row):
-            edges = left + x * tile, left + (x + 0.95) * tile, top + (y + 0.95) * tile, top + y * tile
-            ax.imshow(picture, extent=edges, interpolation="nearest", aspect="auto")
-    for words, y in ((titles, 0.5 * top), (notes, height - 0.5 * bottom)):
-        for x, word in enumerate(words):
-            ax.text(left + (x + 0.475) * tile, y, word, ha="center", va="center", fontsize=9)
-    ax.set(xlim=(0, WIDE), ylim=(height, 0))  # so that the axes count in inches from the upper left
-    return figure
-
-
 def figure_filters(
     net_a: Stack, net_b: Stack, matches: pd.DataFrame, pairs: int = 12, names: tuple[str, str] = ("A", "B")
-) -> Figure:
+) -> Mosaic:
     """The best matched first-layer filters of two networks, one above the other, with their correlation.
 
     A filter of B whose correlation is negative is drawn with its sign turned round, so that pairs look alike; the
@@ -84,7 +59,7 @@ def figure_filters(
     signs = torch.tensor(best["correlation"].tolist()).sign()[:, None, None, None]
     upper, lower = kernels(net_a)[best["a"].tolist()], kernels(net_b)[best["b"].tolist()] * signs
     notes = [f"{correlation:+.2f}".replace("-", "\N{MINUS SIGN}") for correlation in best["correlation"]]
-    return _mosaic([as_pictures(upper), as_pictures(lower)], names, notes=notes)
+    return Mosaic([as_pictures(upper), as_pictures(lower)], names, notes=notes)
 
 
 def figure_match(matches: pd.DataFrame, chance: dict[str, np.ndarray]) -> Figure:
@@ -108,7 +83,7 @@ def figure_match(matches: pd.DataFrame, chance: dict[str, np.ndarray]) -> Figure
     return figure
 
 
-def figure_views(net: Stack, pictures: Mapping[str, np.ndarray], name: str, layers: Sequence[int] = DEPTHS) -> Figure:
+def figure_views(net: Stack, pictures: Mapping[str, np.ndarray], name: str, layers: Sequence[int] = DEPTHS) -> Mosaic:
     """One method through the layers: a row for each photograph, the network's input first, then a column a layer.
 
     Args:
@@ -123,10 +98,10 @@ def figure_views(net: Stack, pictures: Mapping[str, np.ndarray], name: str, laye
         target = first_guess(net, image)[0]
         views = [as_picture(method(name).see(net, image, n, target)) for n in layers]
         rows.append([square(picture, net.spec.resolution), *views])
-    return _mosaic(rows, list(pictures), ["input", *(f"layer {n}" for n in layers)])
+    return Mosaic(rows, list(pictures), ["input", *(f"layer {n}" for n in layers)])
 
 
-def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] | None = None, units: int = 2) -> Figure:
+def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] | None = None, units: int = 2) -> Mosaic:
     """What a layer's units answer to most: patches of images, cut to the receptive field, strongest first.
 
     The units shown are those that are strongest in most of the images.
@@ -146,10 +121,10 @@ def figure_patches(net: Stack, pixels: np.ndarray, layers: Sequence[int] | None 
         for unit in wins.topk(min(units, len(wins))).indices.tolist():
             rows.append(top_patches(net, pixels, n, unit)[0])
             names.append(f"layer {n}\nunit {unit}\n{size} px")
-    return _mosaic(rows, names)
+    return Mosaic(rows, names)
 
 
-def figure_visualised(nets: Mapping[str, Stack], layers: Sequence[int] = range(2, 9), units: int = 4) -> Figure:
+def figure_visualised(nets: Mapping[str, Stack], layers: Sequence[int] = range(2, 9), units: int = 4) -> Mosaic:
     """What units like best, made from nothing but the unit: a row for each layer, the networks side by side.
 
     The units are a layer's first ones, not chosen ones. (Layer 1 needs none of it: its filters are pictures.)
@@ -161,22 +136,21 @@ def figure_visualised(nets: Mapping[str, Stack], layers: Sequence[int] = range(2
     """
     rows = [[visualise(net, n, range(units)) for net in nets.values()] for n in layers]
     titles = [title for name in nets for title in (name, *[""] * (units - 1), "")][:-1]
-    return _mosaic([_apart(row) for row in rows], [f"layer {n}" for n in layers], titles)
+    return Mosaic([_apart(row) for row in rows], [f"layer {n}" for n in layers], titles)
 
 
-def _apart(groups: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _apart(groups: Sequence[np.ndarray]) -> list[np.ndarray | None]:
     """Groups of pictures in one row, an empty place between them."""
-    empty = np.full_like(groups[0][0], 255)
-    return [picture for group in groups for picture in (*group, empty)][:-1]
+    return [picture for group in groups for picture in (*group, None)][:-1]
 
 
-def figure_concepts(concepts: Mapping[str, np.ndarray]) -> Figure:
+def figure_concepts(concepts: Mapping[str, np.ndarray]) -> Mosaic:
     """The first eight images of each concept, and of the counter-set.
 
     Args:
         concepts: of ``concept_sets``.
     """
-    return _mosaic([pixels[:8] for pixels in concepts.values()], list(concepts))
+    return Mosaic([pixels[:8] for pixels in concepts.values()], list(concepts))
 
 
 # --- numbers by layer ---

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter
 
-from transferlib.figures.style import SMALL, beneath, broken, quietly, rendered
+from transferlib.figures.mosaic import Mosaic
+from transferlib.figures.style import SMALL, beneath, broken, quietly
 
 NARROW = 3.4  # inches, of a phone's column
 INK = ("#000000", "#222222")  # what is black, or nearly so, on white
@@ -34,12 +35,11 @@ CHOICE = (
 )
 
 
-def show(figure: Figure, kind: str = "svg") -> None:
-    """Show a figure on a chapter's page: ``svg`` for charts, ``png`` for pictures; same runs, same bytes."""
-    from IPython.display import HTML, Image, display
+def show(figure: Figure | Mosaic) -> None:
+    """Show a chart or pictures on a chapter's page; same runs, same bytes."""
+    from IPython.display import HTML, display
 
-    width = round(figure.get_figwidth() * 96)
-    display(HTML(as_html(figure)) if kind == "svg" else Image(rendered(figure, kind), width=width))
+    display(HTML(figure.html() if isinstance(figure, Mosaic) else as_html(figure)))
 
 
 def as_html(figure: Figure) -> str:
