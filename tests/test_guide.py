@@ -30,6 +30,8 @@ def test_the_better_of_frozen_and_fine_tuned_is_advised_where_it_can_be_told(nea
     rows, said = near.query("images_per_class == @count"), guide(near).loc[f"{count}"]
     best = [max((f"A{n}B{plus}" for n in (3, 5, 7)), key=lambda one: right(rows, one).mean()) for plus in ("", "+")]
     assert [said[kind].split(":")[0] for kind in ("frozen", "fine-tuned")] == best
+    every = [f"A{n}B{plus}" for n in (3, 5, 7) for plus in ("", "+")]
+    assert said["worst choice"].split(":")[0] == min(every, key=lambda one: right(rows, one).mean())
     low, high = interval(right(rows, best[0]) - right(rows, best[1]))
     depths = [one[1] for one in best]
     if low > 0:

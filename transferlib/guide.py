@@ -20,8 +20,8 @@ def guide(table: pd.DataFrame) -> pd.DataFrame:
         table: rows of ``Results.table``: bases and transfers at one distance, by ``images_per_class``.
 
     Returns:
-        A row a number that has both, ``all`` last: ``do``, and the best ``frozen`` and ``fine-tuned`` run with its
-        points (95 %).
+        A row a number that has both, ``all`` last: ``do``, the best ``frozen`` and ``fine-tuned`` run with its points
+        (95 %), and the ``worst choice``: what a wrong depth costs is how far it lies below.
     """
     counts = table.groupby("images_per_class", dropna=False)
     found = {count: _row(rows) for count, rows in counts if all(_run(rows, plus) for plus in (False, True))}
@@ -31,10 +31,12 @@ def guide(table: pd.DataFrame) -> pd.DataFrame:
 
 def _row(rows: pd.DataFrame) -> dict[str, str]:
     frozen, tuned = (_best(rows, plus) for plus in (False, True))
+    worst = min([*_run(rows, False), *_run(rows, True)], key=lambda one: _gain(rows, one).mean)
     return {
         "do": _advice(rows, frozen, tuned),
         "frozen": f"{frozen}: {_gain(rows, frozen)}",
         "fine-tuned": f"{tuned}: {_gain(rows, tuned)}",
+        "worst choice": f"{worst}: {_gain(rows, worst)}",
     }
 
 
