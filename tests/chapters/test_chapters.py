@@ -57,7 +57,7 @@ def test_every_figure_has_one_picture(executed, name):
     for cell in executed(name).code:
         if cell.metadata.get("mystnb", {}).get("figure"):
             shown = [output.get("data", {}) for output in cell.outputs]
-            pictures = [data for data in shown if "image/png" in data or "<svg" in data.get("text/html", "")]
+            pictures = [data for data in shown if data.get("text/html", "").startswith('<div class="drawing">')]
             assert len(pictures) == 1, cell.metadata.mystnb.figure.name
 
 
@@ -86,6 +86,13 @@ def test_freezing_of_ones_own_stands_beside_the_published(executed, chains, accu
             [apart.mean(), apart.mean() - half, apart.mean() + half], abs=0.051
         )
         assert numbers(told[name])[0] == pytest.approx(accuracy(treatment) - accuracy("base"), abs=0.051)
+
+
+def test_what_the_page_for_lecturers_says_of_the_smallest_networks(accuracy):
+    for n in (6, 7):
+        assert accuracy(f"A{n}B") < accuracy("base") - 5 and accuracy(f"B{n}B") > accuracy("base") - 2
+    assert min(accuracy("B4B"), accuracy("B5B")) > accuracy("base") - 2  # no dip
+    assert all(accuracy(f"R{n}B") < accuracy("base") - 20 for n in DEPTHS)
 
 
 def test_the_two_losses_add_up_to_the_whole():
