@@ -39,6 +39,7 @@ def test_each_picture_excites_its_own_unit_as_no_photograph_does(net, n):
     assert (own.diagonal() > best).all()
 
 
+@torch.no_grad()  # as where pictures are looked at: the climb has slopes of its own
 def test_the_same_again_and_another_by_another_seed(net):
     one, again, other = (visualise(net, 5, [0, 2], steps=8, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)

@@ -103,7 +103,16 @@ def test_what_probes_and_likeness_say(executed):
     likeness = np.diag(measures["cka"]["A, B"])
     assert (told["cka1"], told["cka7"]) == pytest.approx((likeness[0], likeness[6]))
     assert told["step"] == 2 + int(np.argmin(np.diff(likeness[:7])))
+    assert told["alike"] == next(n for n, likely in enumerate(likeness) if likely <= 0.8)
     assert all(-0.5 < told[name] < 0.5 for name in ("three", "four", "five"))  # learning changed them
+
+
+def test_the_networks_of_the_pictures_see(executed):
+    told = executed("04_seeing")
+    seeing = runs(48, network="alexnet64-small")
+    assert told["right"] == pytest.approx(100 * seeing["random:0", "A", "base"]["top1"])
+    assert (told["chelsea"], told["coffee"]) == ("tabby", "espresso")  # as the text says, right
+    assert 6 <= told["named"] <= 8
 
 
 # --- chapters 7 to 11 ---

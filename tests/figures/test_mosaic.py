@@ -29,6 +29,15 @@ def test_each_picture_stands_in_its_place_bit_by_bit():
     assert words == ["span", "a", "b", "one", "img", "img", "two", "img", "span", "span", "c", "d"]
 
 
+def test_a_large_picture_is_kept_well_and_in_fewer_bytes():
+    ramp = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
+    grain = np.random.default_rng(1).integers(-20, 20, ramp.shape)
+    picture = np.clip(ramp + grain, 0, 255).astype(np.uint8)
+    page = Mosaic([[picture]], ["one"]).html()
+    (shown,) = tiles(page)
+    assert np.abs(shown.astype(int) - picture).mean() < 8 and len(page) < picture.size
+
+
 def test_titles_and_notes_may_be_left_out():
     assert Mosaic([PICTURES], ["all"]).html().count("<span") == 1
 

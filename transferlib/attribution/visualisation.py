@@ -38,7 +38,8 @@ class _Canvas:
         return torch.sigmoid(CONTRAST * torch.einsum("uchw,cr->urhw", channels, OPPONENTS))
 
 
-def visualise(net: Stack, n: int, units: Sequence[int], steps: int = 96, seed: int = 0) -> np.ndarray:
+@torch.enable_grad()
+def visualise(net: Stack, n: int, units: Sequence[int], steps: int = 64, seed: int = 0) -> np.ndarray:
     """The pictures that some units of a layer like best, each climbed to from faint noise.
 
     A picture is made of waves and moved about at every step; without both, what comes out is noise to our eyes (Olah,
