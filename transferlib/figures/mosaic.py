@@ -15,13 +15,13 @@ LARGEST = 116  # pixels, of a tile
 SMALL = 32  # pixels: pictures of at most so many a side are kept bit by bit, larger ones as WebP of quality 90
 Row = Sequence[np.ndarray | None] | np.ndarray  # of pictures, uint8 (H, W, 3) each
 
-# themes put a light ground under pictures in the dark, and dim them: these are to be compared
+# themes put a light ground and a frame around pictures in the dark, and dim them: these are to be compared
 LOOK = (
     ".drawing{container-type:inline-size}.mosaic{display:grid;gap:3px;align-items:center;font-size:13px;line-height:1.2}"
-    ".mosaic img{width:100%;image-rendering:pixelated;margin:0;padding:0;border-radius:0}"
-    ".mosaic.mosaic img{background:none!important;filter:none!important}"
+    ".mosaic img{width:100%;image-rendering:pixelated}.mosaic.mosaic img"
+    "{margin:0!important;padding:0!important;border-radius:0!important;background:none!important;filter:none!important}"
     ".mosaic span{text-align:center}.mosaic .name{text-align:right;white-space:pre-line;padding-right:4px}"
-    "@container (max-width:480px){.mosaic{font-size:11px;gap:2px}}"
+    "@container (max-width:480px){.mosaic{font-size:11px;gap:1px}.mosaic .name{padding-right:2px}}"
 )
 
 
