@@ -53,6 +53,14 @@ def test_every_number_that_a_sentence_tells_is_one(executed, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_name_stands_for_one_number_throughout_a_chapter(executed, name):
+    found = {}
+    for output in executed(name).outputs:
+        for field, value in output.get("metadata", {}).get("transferlib", {}).items():
+            assert found.setdefault(field, value) == value, field
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_figure_has_one_picture(executed, name):
     for cell in executed(name).code:
         if cell.metadata.get("mystnb", {}).get("figure"):

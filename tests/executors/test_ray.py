@@ -316,7 +316,7 @@ def test_the_doctor_tells_what_the_cluster_has_and_how_long_a_profile_takes_ther
     monkeypatch.setattr(doctor, "PROFILES", {"tiny": Profile("tiny", "for tests", {"all": (study,)})})
     assert main(["doctor", "--device", "cpu", "--executor", "ray", "--address", cluster.address]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"^cluster    2 machines of 1 CPUs, 0 GPUs, \d+ GiB for families$", said, re.M)
+    assert re.search(r"^cluster    2 machines of 1 CPUs, 0 GPUs, (\d+ to )?\d+ GiB for families$", said, re.M)
     assert re.search(r"^           room for 2 families at once on ", said, re.M)
     assert re.search(r"^tiny       0:\d\d          for tests$", said, re.M) and "about, there" in said
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import uuid
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -192,12 +192,20 @@ def _threads(share: dict[str, float]) -> int:
 
 
 def _described(found: dict[str, dict[str, float]]) -> list[str]:
-    """A line for each kind of machine."""
-    kinds = Counter(
-        f"{has.get('CPU', 0):g} CPUs, {has.get('GPU', 0):g} GPUs, {has.get('memory', 0) / 2**30:.0f} GiB for families"
-        for has in found.values()
-    )
-    return [f"{count} machine{'s' * (count > 1)} of {kind}" for kind, count in kinds.items()]
+    """A line for each kind of machine; those that differ in memory alone are of one."""
+    memory = defaultdict(list)
+    for has in found.values():
+        kind = f"{has.get('CPU', 0):g} CPUs, {has.get('GPU', 0):g} GPUs"
+        memory[kind].append(f"{has.get('memory', 0) / 2**30:.0f}")
+    return [
+        f"{len(each)} machine{'s' * (len(each) > 1)} of {kind}, {_from_to(each)} GiB for families"
+        for kind, each in memory.items()
+    ]
+
+
+def _from_to(numbers: list[str]) -> str:
+    ends = dict.fromkeys((min(numbers, key=float), max(numbers, key=float)))
+    return " to ".join(ends)
 
 
 def _imported() -> Any:
