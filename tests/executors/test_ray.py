@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import psutil
@@ -21,7 +23,8 @@ from transferlib.errors import TransferlibError
 from transferlib.execution import execution
 from transferlib.executors import Ray, Serial, run_study
 from transferlib.executors import ray as of_ray
-from transferlib.executors.graph import Incomplete
+from transferlib.executors.graph import Graph, Incomplete
+from transferlib.executors.messages import Told
 from transferlib.measuring import OfNetwork, measure, network
 from transferlib.measuring.budget import Budget
 from transferlib.profiles import Profile
@@ -349,6 +352,22 @@ def test_a_board_that_dies_is_made_anew(cluster, long, tmp_path):
     store = Store(tmp_path)
     run_study(small_study(TREATMENTS, epochs=LONG), store, executor=on(cluster), report=Listener("AnB", kill), **CPU)
     assert same(store, long)
+
+
+def test_a_family_whose_beginning_was_lost_with_a_board_is_heard():
+    study, heard = small_study(TREATMENTS, dataset="shapes"), []
+    (work, *_) = Graph.whole(study).waiting
+    told = Told(done=3, total=9, images_per_second=1.0, seconds_left=2.0)
+    left = SimpleNamespace(heard=SimpleNamespace(remote=lambda: [(work.name, "Told", dataclasses.astuple(told))]))
+    driver = SimpleNamespace(
+        ray=SimpleNamespace(get=lambda answer: answer),
+        board=left,
+        graph=SimpleNamespace(under_way={work.name: work}),
+        hosts={"another": "here"},
+        overall=SimpleNamespace(hear=lambda work, said, worker: heard.append((work, said, worker))),
+    )
+    of_ray._Driver._read_board(driver)
+    assert heard == [(work, told, 2)]
 
 
 HOLD = """

@@ -446,6 +446,7 @@ class _Driver:
             if isinstance(said, Note):
                 self.trainer.report(said)
             elif work and isinstance(said, Told):
+                self.hosts.setdefault(name, "a machine")  # a board that died took the word of its beginning with it
                 self.overall.hear(work, said, worker=[*self.hosts].index(name) + 1)
             elif work and isinstance(said, Begun):
                 if name in self.hosts:
