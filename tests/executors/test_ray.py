@@ -324,6 +324,14 @@ def test_the_doctor_tells_what_the_cluster_has_and_how_long_a_profile_takes_ther
     assert re.search(r"^tiny       0:\d\d          for tests$", said, re.M) and "about, there" in said
 
 
+def test_machines_that_differ_in_memory_alone_are_of_one_kind():
+    small, large, other = ({"CPU": cpus, "memory": gib * 2**30} for cpus, gib in ((2.0, 9), (2.0, 10), (4.0, 9)))
+    assert of_ray._described({"a": large, "b": small, "c": other}) == [
+        "2 machines of 2 CPUs, 0 GPUs, 9 to 10 GiB for families",
+        "1 machine of 4 CPUs, 0 GPUs, 9 GiB for families",
+    ]
+
+
 def test_the_doctor_measures_on_every_place_of_the_cluster(cluster):
     offer = on(cluster, cpus=0.5).offer([small_study("base")], execution("cpu", "fp32"))
     assert offer.workers == 4 and offer.speeds["alexnet32-tiny"] > 0

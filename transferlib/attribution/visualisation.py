@@ -76,6 +76,7 @@ def visualise(net: Stack, n: int, units: Sequence[int], steps: int = 64, seed: i
 
 
 def _normalised(pictures: Tensor, spec: NetworkSpec) -> Tensor:
+    """Pictures in 0..1 as a network's input, (B, 3, R, R); ``train.to_input`` is for bytes, and has no slopes."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
     return (255 * pictures - mean) / std
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 LARGEST = 116  # pixels, of a tile
-SMALL = 32  # pixels: pictures of at most so many a side are kept bit by bit, larger ones as WebP of quality 90
+LOSSLESS = 32  # pixels: pictures of at most so many a side are kept bit by bit, larger ones as WebP of quality 90
 Row = Sequence[np.ndarray | None] | np.ndarray  # of pictures, uint8 (H, W, 3) each
 
 # themes put a light ground and a frame around pictures in the dark, and dim them: these are to be compared
@@ -72,5 +72,5 @@ def _tile(picture: np.ndarray | None) -> str:
     if picture is None:
         return "<span></span>"
     data = io.BytesIO()
-    Image.fromarray(picture).save(data, "WEBP", lossless=len(picture) <= SMALL, quality=90)
+    Image.fromarray(picture).save(data, "WEBP", lossless=len(picture) <= LOSSLESS, quality=90)
     return f'<img alt="" src="data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}">'
