@@ -353,3 +353,8 @@ def test_the_catalogue_and_the_splits_are_those_of_the_main_data_set():
     assert opened.catalogue.name == "tiny-imagenet"
     split = opened.split("random:0")
     assert (len(split.A), len(split.B)) == (100, 100)
+
+
+def test_a_part_that_a_profile_lacks_has_no_base():
+    with pytest.raises(TransferlibError, match="profile published has no bases of the part"):
+        open_results("published").variant("nothing").base("A")

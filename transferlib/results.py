@@ -197,8 +197,10 @@ class Results:
         """The trained base of a half, in float32 on the CPU, for looking into; of the first study that was asked for.
 
         Raises:
-            TransferlibError: where its weights do not lie in the store.
+            TransferlibError: where its weights do not lie in the store, or the profile lacks the part.
         """
+        if not self.studies:
+            raise TransferlibError(f"profile {self.profile.name} has no bases of the part that was asked for")
         plan = FamilyPlan.base(self.studies[0], split, 0, half)
         net = outline(network(plan.study.network), classes=len(self.split(split).half(half))).to_empty(device="cpu")
         key, like = plan.run_keys[0], net.state_dict()
