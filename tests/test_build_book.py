@@ -111,7 +111,28 @@ def test_a_failing_chapter_fails_the_build_and_names_its_cell(tool, monkeypatch,
     outputs = nbformat.read(good.executed, 4).cells[-1].outputs
     assert [output.text for output in outputs] == ["published 1\n"]
     assert (bad.stamped, slow.stamped) == ({}, {})
-    assert tool.run(good) == "as before book/good.ipynb"
+    tool.execute([good])
+    assert capsys.readouterr().out == "as before book/good.ipynb\n"
+
+
+def test_kernels_are_apart_and_have_torch_before_they_begin(tool):
+    begin = "import os, sys; begun = 'torch' in sys.modules, 'mine' in os.environ, 'mark' in vars(sys)"
+    own = "os.environ['mine'] = sys.mark = '1'; print(begun, os.getcwd()[-5:], os.getsid(0) == os.getpid())"
+    chapters = [chapter(tool, name, begin, own) for name in ("one", "two", "three")]
+    tool.execute(chapters)
+    for one in chapters:
+        outputs = nbformat.read(one.executed, 4).cells[-1].outputs
+        assert [output.text for output in outputs] == ["(True, False, False) /book True\n"]
+
+
+def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys):
+    dead = chapter(tool, "dead", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    good = chapter(tool, "good", "1 + 1")
+    with pytest.raises(tool.BuildError, match="1 of 2 chapters failed"):
+        tool.execute([dead, good])
+    said = capsys.readouterr().out
+    assert re.search(r"^failed +book/dead.ipynb, cell 2: Kernel died$", said, re.MULTILINE)
+    assert re.search(r"^ran +book/good.ipynb in \d+ s$", said, re.MULTILINE)
 
 
 def test_a_page_shows_the_profile_that_was_run_and_nothing_of_papermill(tool):

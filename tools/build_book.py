@@ -20,12 +20,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+import kernels
 import nbformat
 import yaml
 
@@ -188,9 +189,9 @@ def execute(chapters: Iterable[Chapter]) -> None:
         BuildError: where some failed, with the cell and the error of each.
     """
     failures = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with kernels.pool(AT_ONCE) as forks, ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            runs = {pool.submit(run, chapter): chapter for chapter in chapters}
+            runs = {pool.submit(run, chapter, forks): chapter for chapter in chapters}
             for done in as_completed(runs):
                 line = done.result()
                 failed = line.startswith("failed")
@@ -203,7 +204,7 @@ def execute(chapters: Iterable[Chapter]) -> None:
         raise BuildError(f"{len(failures)} of {len(runs)} chapters failed; nothing was rendered")
 
 
-def run(chapter: Chapter) -> str:
+def run(chapter: Chapter, forks: Executor) -> str:
     """Run one chapter unless it is up to date; a line that tells how it went."""
     if chapter.stamped.get("key") == chapter.key:
         return f"as before {chapter.page}"
@@ -211,24 +212,13 @@ def run(chapter: Chapter) -> str:
     chapter.executed.unlink(missing_ok=True)
     chapter.stamp.unlink(missing_ok=True)
     started = time.perf_counter()
-    done = subprocess.run(
-        _papermill(chapter), cwd=ROOT, env=_environment(chapter), capture_output=True, text=True, check=False
-    )
+    how = {"PROFILE": chapter.profile}, _environment(chapter), CELL_SECONDS.get(chapter.profile)
+    said = forks.submit(kernels.execute, ROOT / chapter.page, chapter.executed, *how).result()
     seconds = time.perf_counter() - started
-    if done.returncode:
-        return f"failed    {chapter.page}{failure(chapter, done.stderr)}"
+    if said:
+        return f"failed    {chapter.page}{failure(chapter, said)}"
     chapter.stamp.write_text(json.dumps({"key": chapter.key, "seconds": round(seconds, 1)}), encoding="utf-8")
     return f"ran       {chapter.page} in {seconds:.0f} s"
-
-
-def _papermill(chapter: Chapter) -> list[str]:
-    limit = CELL_SECONDS.get(chapter.profile)
-    return [
-        *(sys.executable, "-m", "papermill", str(ROOT / chapter.page), str(chapter.executed)),
-        *("--kernel", "python3", "--cwd", str((ROOT / chapter.page).parent), "--no-progress-bar"),
-        *("--parameters", "PROFILE", chapter.profile),
-        *(("--execution-timeout", str(limit)) if limit else ()),
-    ]
 
 
 def _environment(chapter: Chapter) -> dict[str, str]:
@@ -241,7 +231,6 @@ def _environment(chapter: Chapter) -> dict[str, str]:
 
 def failure(chapter: Chapter, said: str) -> str:
     """In which cell a run ended, counted from 1 as in the source, and with what error."""
-    said = (said.strip().splitlines() or ["no word"])[-1]
     numbers = {cell.id: i for i, cell in enumerate(nbformat.read(ROOT / chapter.page, 4).cells, 1)}
     cells = nbformat.read(chapter.executed, 4).cells if chapter.executed.exists() else []
     begun = [cell for cell in cells if cell.id in numbers and cell.metadata.get("papermill", {}).get("start_time")]

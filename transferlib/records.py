@@ -282,9 +282,10 @@ def as_row(record: Record) -> dict[str, object]:
 
 def as_table(records: Iterable[Record]) -> pd.DataFrame:
     """One row per record, with the columns ``COLUMNS``, ordered by study and treatment."""
-    rows = [as_row(record) for record in records]
+    rows = pd.DataFrame([as_row(record) for record in records], columns=COLUMNS)
+    rows = rows.astype({"images_per_class": float})  # NaN for all of them, also where no run has fewer
     order = ["dataset", "resolution", "network", "epochs", "split", "target", "seed", "kind", "fine_tuned", "n"]
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, ignore_index=True, key=_rank)
+    return rows.sort_values(order, ignore_index=True, key=_rank)
 
 
 def _rank(column: pd.Series) -> pd.Series:

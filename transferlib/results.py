@@ -54,8 +54,8 @@ class Results:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per run, as ``Store.table``, with ``correct``: which test images it gets right, bool (M,)."""
-        everything = self.everything
-        rows = [_entered(study, everything) for study in self.studies] or [everything[:0]]
+        asked = as_table(self.records[key] for key in sorted(_keys(self.studies) & self.records.keys()))
+        rows = [_entered(study, asked) for study in self.studies] or [asked]
         rows = pd.concat(rows).drop_duplicates(["key", "recipe"]).sort_index(kind="stable")
         return with_correct(rows.reset_index(drop=True), self.records)
 
@@ -233,9 +233,9 @@ def _rate_of(recipe: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _entered(study: Study, everything: pd.DataFrame) -> pd.DataFrame:
+def _entered(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """A study's rows; bases that have a recipe of their own are entered under that of the runs that copy from them."""
-    rows = everything[everything["key"].isin(study.run_keys)]
+    rows = table[table["key"].isin(study.run_keys)]
     if study.base_recipe is None or rows.empty:
         return rows
     return rows.assign(recipe=config_key(study.recipe.recorded())[:8])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from transferlib.data import Snapshot, input_folders, lookup, snapshot
@@ -124,7 +125,7 @@ class Study:
                 plans += list(dict.fromkeys(bases)) + rest
         return plans
 
-    @property
+    @cached_property
     def run_keys(self) -> set[str]:
         """The keys of all its runs."""
         return {key for plan in self.families() for key in plan.run_keys}
@@ -199,7 +200,7 @@ class FamilyPlan:
             self, family=frozen, treatments=tuple(Treatment(t.kind, t.n) for t in self.treatments), alone=False
         )
 
-    @property
+    @cached_property
     def _source_key(self) -> str | None:
         if self.source == "pretrained":
             assert isinstance(self.study.source, Pretrained)

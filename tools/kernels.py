@@ -1,0 +1,106 @@
+"""Notebooks run by papermill, each in a kernel that has imported torch before it begins.
+
+To import torch, SciPy, pandas and Matplotlib takes longer than most chapters do. One process imports them, the fork
+server of multiprocessing, and every kernel is a fork of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import papermill
+from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+IMPORTED = ("effects", "figures.layers", "measuring", "widgets.microscope")  # with all that they import
+PREPARED = multiprocessing.get_context("forkserver")
+PREPARED.set_forkserver_preload([__name__, *(f"transferlib.{name}" for name in IMPORTED)])
+
+
+def pool(at_once: int) -> ProcessPoolExecutor:
+    """Processes for ``execute``."""
+    return ProcessPoolExecutor(at_once, mp_context=PREPARED)
+
+
+def execute(
+    page: Path, executed: Path, parameters: Mapping[str, object], environment: Mapping[str, str], seconds: float | None
+) -> str:
+    """Run a notebook in its folder; what went wrong, in one line, or nothing.
+
+    Args:
+        page: the notebook.
+        executed: where its copy with outputs goes.
+        parameters: papermill's.
+        environment: the kernel's.
+        seconds: what a cell may take.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        papermill.execute_notebook(
+            *(page, executed, dict(parameters)),
+            cwd=page.parent,
+            kernel_name="python3",
+            progress_bar=False,
+            execution_timeout=seconds,
+            kernel_manager_class=ForkedManager,
+        )
+    except Exception as error:  # whatever a cell or the kernel did ends one chapter, not the build
+        return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return ""
+
+
+class ForkedManager(AsyncKernelManager):
+    """Starts a kernel as a fork."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.provisioner = _Forking(kernel_id="forked", kernel_spec=self.kernel_spec, parent=self)
+
+
+class _Forking(LocalProvisioner):
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        self.process = _Process(cmd[cmd.index("-f") :], Path.cwd(), kwargs["env"])
+        self.pid = self.process.pid
+        return self.connection_info
+
+
+class _Process:
+    """A forked kernel, with what a provisioner asks of a ``subprocess.Popen``."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, *arguments: Any) -> None:
+        self._forked = PREPARED.Process(target=_serve, args=arguments, daemon=True)
+        self._forked.start()
+        self.pid = self._forked.pid
+
+    def poll(self) -> int | None:
+        return self._forked.exitcode
+
+    def wait(self) -> int | None:
+        self._forked.join()
+        return self._forked.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.pid:
+            os.kill(self.pid, number)
+
+
+def _serve(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    os.setsid()  # ctrl-c is the build's, as for a kernel that is started
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep)
+    own = {"parent_handle": os.getppid(), "log_level": logging.CRITICAL}  # it ends with its parent
+    IPKernelApp.launch_instance([*arguments, *(f"--IPKernelApp.{name}={value}" for name, value in own.items())])
