@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -125,7 +126,10 @@ def test_kernels_are_apart_and_have_torch_before_they_begin(tool):
         assert [output.text for output in outputs] == ["(True, False, False) /book True\n"]
 
 
-def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys):
+def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys, monkeypatch):
+    folder = tempfile.mkdtemp()  # a short one: pytest's are too long for a socket's path
+    monkeypatch.setenv("TMPDIR", folder)
+    monkeypatch.setattr(tempfile, "tempdir", None)
     dead = chapter(tool, "dead", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     good = chapter(tool, "good", "1 + 1")
     with pytest.raises(tool.BuildError, match="1 of 2 chapters failed"):
@@ -133,6 +137,7 @@ def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys):
     said = capsys.readouterr().out
     assert re.search(r"^failed +book/dead.ipynb, cell 2: Kernel died$", said, re.MULTILINE)
     assert re.search(r"^ran +book/good.ipynb in \d+ s$", said, re.MULTILINE)
+    assert list(Path(folder).glob("kernel-*")) == []
 
 
 def test_a_page_shows_the_profile_that_was_run_and_nothing_of_papermill(tool):

@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -60,11 +61,18 @@ def execute(
 
 
 class ForkedManager(AsyncKernelManager):
-    """Starts a kernel as a fork."""
+    """Starts a kernel as a fork, and talks to it through files: two kernels that start at once can take one port."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.folder = tempfile.TemporaryDirectory(prefix="kernel-")
+        self.transport, self.connection_file = "ipc", str(Path(self.folder.name) / "kernel.json")
         self.provisioner = _Forking(kernel_id="forked", kernel_spec=self.kernel_spec, parent=self)
+
+    def cleanup_ipc_files(self) -> None:
+        """Leave nothing behind; of a process that ends with its pool no finaliser is called."""
+        super().cleanup_ipc_files()
+        self.folder.cleanup()
 
 
 class _Forking(LocalProvisioner):
