@@ -363,6 +363,26 @@ def test_paper_is_light_whatever_the_screen_was(visit, page, scheme):
 
 
 @each_chapter
+def test_paper_has_the_code_that_the_page_shows_and_no_other(opened):
+    code = opened.page.locator("article .cell_input")
+    try:
+        opened.page.emulate_media(media="screen")
+        shown = [cell.is_visible() for cell in code.all()]
+        opened.page.emulate_media(media="print")
+        assert [cell.is_visible() for cell in code.all()] == shown
+        wide = code.locator("pre").evaluate_all("all => all.map(e => e.scrollWidth - e.clientWidth)")
+    finally:
+        opened.page.emulate_media(media="screen")
+    assert set(wide) <= {0}
+
+
+def test_the_graft_by_hand_is_printed(visit):
+    opened = visit("book/05_freezing.html")
+    opened.page.emulate_media(media="print")
+    assert opened.page.get_by_text("The first n layers of a trained network, frozen").is_visible()
+
+
+@each_chapter
 def test_a_printed_chapter_keeps_its_figures_whole(opened):
     opened.page.emulate_media(media="print")
     try:
