@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -189,9 +189,9 @@ def execute(chapters: Iterable[Chapter]) -> None:
         BuildError: where some failed, with the cell and the error of each.
     """
     failures = []
-    with kernels.pool(AT_ONCE) as forks, ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            runs = {pool.submit(run, chapter, forks): chapter for chapter in chapters}
+            runs = {pool.submit(run, chapter): chapter for chapter in chapters}
             for done in as_completed(runs):
                 line = done.result()
                 failed = line.startswith("failed")
@@ -204,7 +204,7 @@ def execute(chapters: Iterable[Chapter]) -> None:
         raise BuildError(f"{len(failures)} of {len(runs)} chapters failed; nothing was rendered")
 
 
-def run(chapter: Chapter, forks: Executor) -> str:
+def run(chapter: Chapter) -> str:
     """Run one chapter unless it is up to date; a line that tells how it went."""
     if chapter.stamped.get("key") == chapter.key:
         return f"as before {chapter.page}"
@@ -213,7 +213,7 @@ def run(chapter: Chapter, forks: Executor) -> str:
     chapter.stamp.unlink(missing_ok=True)
     started = time.perf_counter()
     how = {"PROFILE": chapter.profile}, _environment(chapter), CELL_SECONDS.get(chapter.profile)
-    said = forks.submit(kernels.execute, ROOT / chapter.page, chapter.executed, *how).result()
+    said = kernels.execute(ROOT / chapter.page, chapter.executed, *how)
     seconds = time.perf_counter() - started
     if said:
         return f"failed    {chapter.page}{failure(chapter, said)}"

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,11 @@ from ipykernel.kernelapp import IPKernelApp
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from jupyter_core.paths import jupyter_runtime_dir
 
 IMPORTED = ("effects", "figures.layers", "measuring", "widgets.microscope")  # with all that they import
 PREPARED = multiprocessing.get_context("forkserver")
 PREPARED.set_forkserver_preload([__name__, *(f"transferlib.{name}" for name in IMPORTED)])
-
-
-def pool(at_once: int) -> ProcessPoolExecutor:
-    """Processes for ``execute``."""
-    return ProcessPoolExecutor(at_once, mp_context=PREPARED)
 
 
 def execute(
@@ -44,11 +40,34 @@ def execute(
         environment: the kernel's.
         seconds: what a cell may take.
     """
+    told, teller = PREPARED.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory(prefix="kernel-") as folder, told:
+        own = {**environment, "JUPYTER_RUNTIME_DIR": folder}
+        process = PREPARED.Process(target=_execute, args=(teller, page, executed, dict(parameters), own, seconds))
+        process.start()
+        teller.close()
+        try:
+            return told.recv()
+        except EOFError:
+            return "no word"
+        finally:
+            process.join()
+
+
+def _execute(
+    teller: Connection,
+    page: Path,
+    executed: Path,
+    parameters: dict[str, object],
+    environment: dict[str, str],
+    seconds: float | None,
+) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    said = ""
     try:
         papermill.execute_notebook(
-            *(page, executed, dict(parameters)),
+            *(page, executed, parameters),
             cwd=page.parent,
             kernel_name="python3",
             progress_bar=False,
@@ -56,8 +75,8 @@ def execute(
             kernel_manager_class=ForkedManager,
         )
     except Exception as error:  # whatever a cell or the kernel did ends one chapter, not the build
-        return (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return ""
+        said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    teller.send(said)
 
 
 class ForkedManager(AsyncKernelManager):
@@ -65,14 +84,8 @@ class ForkedManager(AsyncKernelManager):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.folder = tempfile.TemporaryDirectory(prefix="kernel-")
-        self.transport, self.connection_file = "ipc", str(Path(self.folder.name) / "kernel.json")
+        self.transport, self.connection_file = "ipc", str(Path(jupyter_runtime_dir()) / "kernel.json")
         self.provisioner = _Forking(kernel_id="forked", kernel_spec=self.kernel_spec, parent=self)
-
-    def cleanup_ipc_files(self) -> None:
-        """Leave nothing behind; of a process that ends with its pool no finaliser is called."""
-        super().cleanup_ipc_files()
-        self.folder.cleanup()
 
 
 class _Forking(LocalProvisioner):
