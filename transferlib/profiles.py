@@ -215,7 +215,7 @@ def _of_the_dip(one: Study) -> dict[str, tuple[Study, ...]]:
     steps.append(_in_steps(variant(one, "base,BnB,AnB", images_per_class=100), 120))
     return {
         "restart": (*restart, dataclasses.replace(restart[-1], seeds=(1,))),
-        "hot-bases": tuple(variant(study, "base", targets=("B",), base_recipe=None) for study in restart[1:]),
+        "hot-bases": tuple(variant(study, "base", targets=("B",), base_recipe=None) for study in restart),
         "unfinished": tuple(unfinished),
         "warm-up": (warm,),
         "steps": tuple(steps),
