@@ -7,11 +7,15 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from transferlib.effects import UNDECIDED, effects
 from transferlib.measuring.kept import kept
 from transferlib.profiles import profile
 from transferlib.records import config_key, correct_images
+from transferlib.results import open_results
+from transferlib.stats import contrast, curves, estimate, minus
 from transferlib.store import Store, from_safetensors
 from transferlib.treatments import parse_treatments
 
@@ -93,3 +97,36 @@ def test_the_shipped_weights_reach_what_they_say():
 def test_the_layer_measures_are_of_the_shipped_bases():
     made_of = json.loads((STORE.folder / "layers.json").read_text(encoding="utf-8"))["made_of"]
     assert all((STORE.folder / "shipped" / f"{key}.safetensors").exists() for key in made_of["bases"])
+
+
+def test_what_chapters_5_and_6_say_without_a_number_is_so():
+    """Words that no cell computes: of claims 2 and 3, of the first layers, of the second training at a high rate."""
+    published = open_results("published", "random", "dissimilar", "random-filters")
+    found = {effect.claim.number: effect for effect in effects(published.table, published.curve, published.lengths)}
+    assert [number for number, effect in found.items() if effect.verdict == UNDECIDED] == ["3"]
+    theirs, ours = found["2"].others["loss"]
+    assert ours.excludes_zero and 0 < ours.mean < theirs.mean
+    longest = published.lengths[max(published.lengths)].query("target == 'B'")
+    assert not estimate(contrast(longest, minus("AnB", "BnB", [1, 2]))).excludes_zero
+    assert estimate(contrast(longest, minus("AnB", "base", [1, 2]))).mean < -1
+    doses = published.by_rate("restart")
+    for seed in (0, 1):
+        excess = curves(doses[max(doses)].query(f"seed == {seed}"), "BnB", outcome="train_loss").set_index("n")["mean"]
+        assert excess[5] > max(excess[4], excess[6])
+    mildest = {rate: rows for rate, rows in published.by_rate("hot-bases").items() if len(rows) and rate > min(doses)}
+    lost = pd.concat([doses[min(mildest)], mildest[min(mildest)].assign(kind="all fresh")])
+    assert estimate(contrast(lost, {("all fresh", 0): 1.0, ("base", 0): -1.0})).interval()[1] < 0
+    assert estimate(contrast(doses[min(mildest)], minus("BnB", "base", [2, 3, 4, 5]))).mean > 0
+
+
+def test_what_chapter_10_says_of_far_sources_is_so():
+    far = open_results("published", "few-images-far").table
+    ahead, still = {}, {}
+    for count, rows in far.assign(images_per_class=far["images_per_class"].fillna(500)).groupby("images_per_class"):
+        gains = {
+            name: max(estimate(contrast(rows, minus(name, "base", [n]))).mean for n in (3, 5, 7))
+            for name in ("AnB", "AnB+")
+        }
+        ahead[count], still[count] = gains["AnB+"] - gains["AnB"], gains["AnB"]
+    assert all(more > 1 for count, more in ahead.items() if count >= 50)
+    assert [count for count, gain in still.items() if gain < 0] == [250, 500]
