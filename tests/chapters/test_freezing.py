@@ -51,6 +51,18 @@ def test_the_effects_and_the_two_losses(executed):
     assert told["half"] == pytest.approx((high - low) / 2, abs=0.051)
 
 
+def test_the_middle_in_validation_loss(executed):
+    told = executed("05_freezing")
+    ends = {n: [] for n in DEPTHS}
+    for (*_, treatment), run in runs().items():
+        if treatment[0] == treatment[-1] == "B":
+            ends[int(treatment[1])].append(run["curve"][-1]["loss"])
+    here = mean(mean(ends[n]) for n in (4, 5)) - mean(mean(ends[n]) for n in (1, 2, 3, 6, 7))
+    mine, low, _ = numbers(told["our_loss"])
+    assert mine == pytest.approx(here, abs=0.00051) and low > 0
+    assert numbers(told["paper_loss"])[0] > mine
+
+
 def test_the_prediction_of_the_probes(executed):
     told = executed("05_freezing")
     here = runs()

@@ -63,12 +63,22 @@ def in_steps() -> dict[str, dict]:
 
 
 @cache
-def restarted(rate: float) -> dict[tuple[str, str, int], dict]:
-    """The runs whose fresh layers started at a rate, by plain momentum: by treatment, target and seed."""
+def restarted(rate: float, features: int = 24) -> dict[tuple[str, str, int], dict]:
+    """The runs whose fresh layers started at a rate, by plain momentum: by treatment, target and seed.
+
+    Those on features from a base that was broken off after so many epochs; 24 is all.
+    """
     found = {}
     for one in records():
         config, recipe = one["config"], one["config"]["recipe"]
-        if (recipe["learning_rate"], recipe["nesterov"], recipe["warmup_epochs"]) == (rate, False, 1.0):
+        source = published.records().get(config["source_key"])
+        until = source["config"]["recipe"].get("until", 24) if source else 24
+        if (recipe["learning_rate"], recipe["nesterov"], recipe["warmup_epochs"], until) == (
+            rate,
+            False,
+            1.0,
+            features,
+        ):
             found[config["treatment"], config["target"], config["seed"]] = one
     return found
 
@@ -98,8 +108,8 @@ def gaps(rate: float, first: str, second: str, depths: Iterable[int], outcome: s
     return found
 
 
-def gap(*asked: object) -> float:
-    return mean(gaps(*asked).values())
+def gap(*asked: object, seed: int | None = None) -> float:
+    return mean(value for (_, one), value in gaps(*asked).items() if seed in (None, one))
 
 
 def test_the_stall_is_told_as_the_papers_log_has_it(executed):
@@ -136,6 +146,8 @@ def test_the_middle_sinks_with_the_rate_and_the_end_does_not(executed):
         assert middle == pytest.approx(gap(rate, "BnB", "base", MIDDLE), abs=0.051)
     assert told["level"] == pytest.approx(gap(MILD, "BnB", "base", MIDDLE))
     assert told["sunk"] == pytest.approx(gap(HOT, "BnB", "base", MIDDLE))
+    twice = [number(one) for one in told["twice"].split(" and ")]
+    assert twice == pytest.approx([gap(HOT, "BnB", "base", MIDDLE, seed=seed) for seed in (0, 1)], abs=0.051)
     assert number(told["end"]) == pytest.approx(gap(HOT, "BnB", "base", END), abs=0.051)
     deepest = {n: gap(HOT, "BnB", "base", [n]) for n in MIDDLE}
     assert told["where"] == min(deepest, key=lambda n: deepest[n])
@@ -150,12 +162,15 @@ def test_a_base_at_that_rate_loses_more_than_any_cut_network(executed):
     found = {one["config"]["recipe"]["learning_rate"]: 100 * (one["top1"] - bases()["B", 0]["top1"]) for one in hot}
     said = [numbers(one) for one in str(told["alone"]).split("; ")]  # mean, ends of the interval, rate
     assert {rate: mean for mean, _, _, rate in said} == pytest.approx(found, abs=0.051)
-    lost = found[HOT]
-    assert told["whole"] == pytest.approx(lost)
+    lost = found[HOT] - found[MILD]
+    assert told["whole"] == pytest.approx(lost) and number(told["lost_alone"]) == pytest.approx(lost, abs=0.051)
+    ends = {one["config"]["recipe"]["learning_rate"]: one["curve"][-1]["train_loss"] for one in hot}
+    assert told["heated"] == pytest.approx(ends[HOT] - ends[MILD])
     assert all(gap(HOT, "BnB", "base", [n]) > lost for n in range(1, 8))
-    excess = {n: gap(HOT, "BnB", "base", [n], "train_loss") for n in (4, 5, 6)}
-    assert [told[f"hot_{name}"] for name in ("four", "five", "six")] == pytest.approx([*excess.values()])
-    assert excess[5] > max(excess[4], excess[6])
+    for seed, name in ((None, "hot"), (1, "again")):
+        excess = {n: gap(HOT, "BnB", "base", [n], "train_loss", seed=seed) for n in (4, 5, 6)}
+        assert [told[f"{name}_{n}"] for n in ("four", "five", "six")] == pytest.approx([*excess.values()])
+        assert excess[5] > max(excess[4], excess[6])
 
 
 def test_in_the_papers_own_way_the_place_is_the_papers_and_the_size_is_not(executed):
@@ -196,6 +211,8 @@ def test_the_networks_that_stall_are_not_at_the_limit_of_their_rate(executed):
     assert told["risen_to"] == pytest.approx(max(share for epoch, share in base.items() if epoch >= 1))
     assert told["shallow"] < 0.5 and told["risen_from"] < min(0.5, told["risen_to"])  # these parts held
     losses = {m["epoch"]: m["loss"] for m in beside("stability")["runs"]["cut, at .2"]["B5B"]}
+    first = [max(s for e, s in shares("cut, at .2", run).items() if e >= 1) for run in ("B3B", "B4B", "B5B")]
+    assert (told["highest"], told["most_sharp"]) == pytest.approx((max(first), max(first)))
     assert (told["early"], told["late"]) == pytest.approx((losses[0.25], losses[1])) and losses[1] > losses[0.25]
 
 
@@ -205,9 +222,9 @@ def right(record: dict) -> np.ndarray:
     return np.unpackbits(packed)[: record["val_images"]].astype(float)
 
 
-def costs_of(changed: dict[str, dict]) -> tuple[float, float]:
+def costs_of(changed: dict[str, dict], features: int = 24) -> tuple[float, float]:
     """What the large rate costs B2B to B5B with something changed: the mean and half of its interval, in points."""
-    mild = [right(restarted(MILD)[f"B{n}B", "B", 0]) for n in MIDDLE]
+    mild = [right(restarted(MILD, features)[f"B{n}B", "B", 0]) for n in MIDDLE]
     hot = [right(changed[f"B{n}B"]) for n in MIDDLE]
     scores = 100 * (np.mean(mild, axis=0) - np.mean(hot, axis=0))
     return scores.mean(), 1.96 * scores.std() / math.sqrt(len(scores))
@@ -221,11 +238,14 @@ def test_what_the_rate_still_costs_with_one_thing_changed(executed):
     times = [loud["trained"][str(n)] / loud["untrained"][str(n)] for n in MIDDLE]
     assert (told["low"], told["high"]) == pytest.approx((min(times), max(times))) and told["low"] > 1
     tried = {part.split("*")[1]: part.split("*: ")[1] for part in told["words"].split("; ")}
-    for name, changed in beside("cures")["cures"].items():
-        cost, half = costs_of(changed)
-        found = numbers(tried[name])
-        assert found == pytest.approx([cost, cost - half, cost + half, 100 * cost / nothing], abs=0.51)
-        assert found[:3] == pytest.approx([cost, cost - half, cost + half], abs=0.06)
+    early = {f"B{n}B": restarted(HOT, features=6)[f"B{n}B", "B", 0] for n in MIDDLE}
+    found = {name: costs_of(changed) for name, changed in beside("cures")["cures"].items()}
+    found["features of epoch 6"] = costs_of(early, features=6)
+    assert found["features of epoch 6"][0] < nothing / 2  # as was predicted
+    for name, (cost, half) in found.items():
+        said = numbers(tried[name].replace(" %", ""))
+        assert said == pytest.approx([cost, cost - half, cost + half, 100 * cost / nothing], abs=0.51)
+        assert said[:3] == pytest.approx([cost, cost - half, cost + half], abs=0.06)
 
 
 def test_which_of_the_two_losses_the_rate_moves(executed):
@@ -235,3 +255,43 @@ def test_which_of_the_two_losses_the_rate_moves(executed):
         moved = mean(hot[pair] - mild[pair] for pair in hot.keys() & mild.keys())
         assert number(told[name]) == pytest.approx(moved, abs=0.051)
         assert told[end] == pytest.approx(moved)
+        for when, rate, seed in (("small", MILD, 0), ("once", HOT, 0), ("again", HOT, 1)):
+            part = gap(rate, *families, MIDDLE, seed=seed)
+            assert number(told[f"{end}_{when}"]) == pytest.approx(part, abs=0.051)
+
+
+def apart(epochs: int, first: str, second: str, depths: Iterable[int]) -> float:
+    """One family minus another on half B of the first split after so many epochs, the mean over depths, in points."""
+    top1 = {place[2]: run["top1"] for place, run in published.runs(epochs).items() if place[:2] == ("random:0", "B")}
+    return 100 * mean(top1[first.replace("n", str(n))] - top1[second.replace("n", str(n))] for n in depths)
+
+
+def slope_of(values: list[float]) -> float:
+    return float(np.polyfit(range(1, 8), values, 1)[0])
+
+
+def test_what_longer_training_moves(executed):
+    told, lengths, depths = executed("06_middle"), (24, 48, 96), range(1, 7)
+    assert told["lengths"] == ", ".join(map(str, lengths))
+    dips = [apart(e, "BnB", "base", (4, 5)) - apart(e, "BnB", "base", (1, 2, 3, 6, 7)) for e in lengths]
+    assert numbers(told["dips"].replace(", ", " ")) == pytest.approx(dips, abs=0.051)
+    wholes = [number(one) for one in told["wholes"].replace("], ", "]; ").split("; ")]
+    assert wholes == pytest.approx([apart(e, "BnB", "base", depths) for e in lengths], abs=0.051)
+    slopes = [number(one) for one in told["slopes"].replace("], ", "]; ").split("; ")]
+    found = [slope_of([apart(e, "BnB", "AnB", [n]) for n in range(1, 8)]) for e in lengths]
+    assert slopes == pytest.approx(found, abs=0.051)
+    each = [apart(96, "BnB", "base", [n]) for n in depths]
+    assert (told["deepest_cut"], told["mildest_cut"]) == pytest.approx((min(each), max(each)))
+    assert max(each) < 0
+    assert number(told["first_cut"]) == pytest.approx(apart(96, "AnB", "base", (1, 2)), abs=0.051)
+    assert number(told["first_own"]) == pytest.approx(apart(96, "AnB", "BnB", (1, 2)), abs=0.051)
+    assert number(executed("10_decisions")["cut"]) == pytest.approx(wholes[-1], abs=0.051)
+
+
+def test_what_the_departures_did_in_the_same_pair(executed):
+    told = executed("reproduction")
+    for when, epochs in (("once", 24), ("later", 48)):
+        dip = apart(epochs, "BnB", "base", (4, 5)) - apart(epochs, "BnB", "base", (1, 2, 3, 6, 7))
+        assert number(told[f"{when}_dip"]) == pytest.approx(dip, abs=0.051)
+        selffer = apart(epochs, "BnB+", "base", range(1, 8))
+        assert number(told[f"{when}_selffer"]) == pytest.approx(selffer, abs=0.051)
