@@ -1,8 +1,8 @@
 """Notebooks run by papermill, each in a kernel that has imported torch before it begins.
 
 To import torch, SciPy, pandas and Matplotlib takes longer than most chapters do. The fork server of multiprocessing
-imports them, and a kernel is a fork of it. (A process that was forked itself starts a server of its own, so each chapter
-has one; with one for all, the book was made in three quarters of the time.)
+imports them, and a kernel is a fork of it. (A process that was forked itself starts a server of its own, so each
+chapter has one; with one for all, the book was made in three quarters of the time.)
 """
 
 from __future__ import annotations
