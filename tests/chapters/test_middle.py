@@ -73,12 +73,8 @@ def restarted(rate: float, features: int = 24) -> dict[tuple[str, str, int], dic
         config, recipe = one["config"], one["config"]["recipe"]
         source = published.records().get(config["source_key"])
         until = source["config"]["recipe"].get("until", 24) if source else 24
-        if (recipe["learning_rate"], recipe["nesterov"], recipe["warmup_epochs"], until) == (
-            rate,
-            False,
-            1.0,
-            features,
-        ):
+        asked = recipe["learning_rate"], recipe["nesterov"], recipe["warmup_epochs"], until
+        if asked == (rate, False, 1.0, features):
             found[config["treatment"], config["target"], config["seed"]] = one
     return found
 
