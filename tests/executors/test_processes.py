@@ -39,6 +39,13 @@ def alone(tmp_path_factory):
         return trained_alone(tmp_path_factory.mktemp("alone"), TREATMENTS)
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        use_data_folder(patch)
+        return trained_alone(tmp_path_factory.mktemp("long"), TREATMENTS, epochs=LONG)
+
+
 def same(store, alone):
     return numbers(store) == numbers(alone) and weights(store) == weights(alone) and not strays(store.folder)
 
@@ -73,35 +80,35 @@ def test_two_workers_make_the_store_that_one_process_makes(alone, tmp_path):
     assert not multiprocessing.active_children()
 
 
-def test_a_killed_worker_is_named_and_its_family_is_taken_up_by_another(alone, tmp_path):
-    study, listener = small_study(TREATMENTS, epochs=2), Listener("AnB", kill, steps=1)
+def test_a_killed_worker_is_named_and_its_family_is_taken_up_by_another(long, tmp_path):
+    study, listener = small_study(TREATMENTS, epochs=LONG), Listener("AnB", kill, steps=1)
     store = Store(tmp_path)
     run_study(study, store, executor=Processes(2), report=listener, **CPU)
-    assert same(store, alone)
+    assert same(store, long)
     (note,) = [note for note in listener.notes if "has died" in note]
     assert "(signal 9)" in note and "AnB  target B" in note and note.startswith("worker ")
 
 
-def test_after_three_deaths_the_study_goes_on_without_the_family(alone, tmp_path):
-    listener, store = Listener("AnB", kill, steps=1, times=3), Store(tmp_path)
+def test_after_three_deaths_the_study_goes_on_without_the_family(long, tmp_path):
+    study, store = small_study(TREATMENTS, epochs=LONG), Store(tmp_path)
+    listener = Listener("AnB", kill, steps=1, times=3)
     with pytest.raises(Incomplete, match=r"1 family is missing.*AnB  target B.*its worker died 3 times"):
-        run_study(small_study(TREATMENTS), store, executor=Processes(2), report=listener, **CPU)
-    assert numbers(store).keys() < numbers(alone).keys() and len(numbers(store)) == 4
-    run_study(small_study(TREATMENTS), store, executor=Processes(2), **CPU)
-    assert same(store, alone)
+        run_study(study, store, executor=Processes(2), report=listener, **CPU)
+    assert numbers(store).keys() < numbers(long).keys() and len(numbers(store)) == 4
+    run_study(study, store, executor=Processes(2), **CPU)
+    assert same(store, long)
 
 
-def test_a_stop_reaches_all_workers_and_the_study_goes_on_from_their_checkpoints(tmp_path):
-    whole, study = trained_alone(tmp_path / "alone", TREATMENTS, epochs=LONG), small_study(TREATMENTS, epochs=LONG)
-    stop, store = Stop(), Store(tmp_path / "two")
+def test_a_stop_reaches_all_workers_and_the_study_goes_on_from_their_checkpoints(long, tmp_path):
+    study, stop, store = small_study(TREATMENTS, epochs=LONG), Stop(), Store(tmp_path)
     listener = Listener("AnB", lambda _: stop.set(), steps=1)
     with pytest.raises(Stopped):
         run_study(study, store, executor=Processes(2), report=listener, stop=stop, **CPU)
     assert not multiprocessing.active_children() and not stop.training
-    assert numbers(store).keys() < numbers(whole).keys()
+    assert numbers(store).keys() < numbers(long).keys()
     again = Listener("none", print)
     run_study(study, store, executor=Processes(2), report=again, **CPU)
-    assert same(store, whole)
+    assert same(store, long)
     assert [note for note in again.notes if "goes on after step" in note]
 
 

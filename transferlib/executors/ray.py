@@ -397,6 +397,7 @@ class _Driver:
     def _locked(self, work: Work) -> ExitStack:
         held = ExitStack()
         held.enter_context(self.trainer.store.lock(work.name, wait=0.0))
+        self.trainer.store.clear_strays([work.name, *work.plan.run_keys])  # of this process, had it been killed before
         return held
 
     def _take_over(self) -> None:
