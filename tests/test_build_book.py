@@ -1,9 +1,13 @@
 """What is run again and what is not, how a failure is told, what a page shows of a run, and equations as MathML."""
 
 import importlib.util
+import os
 import re
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,10 +130,16 @@ def test_kernels_are_apart_and_have_torch_before_they_begin(tool):
         assert [output.text for output in outputs] == ["(True, False, False) /book True\n"]
 
 
-def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys, monkeypatch):
-    folder = tempfile.mkdtemp()  # a short one: pytest's are too long for a socket's path
-    monkeypatch.setenv("TMPDIR", folder)
-    monkeypatch.setattr(tempfile, "tempdir", None)
+@pytest.fixture
+def temporary(monkeypatch):
+    """Where the kernels' files lie: a short path, pytest's are too long for a socket's."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield Path(folder)
+
+
+def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys, temporary):
     dead = chapter(tool, "dead", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     good = chapter(tool, "good", "1 + 1")
     with pytest.raises(tool.BuildError, match="1 of 2 chapters failed"):
@@ -137,7 +147,52 @@ def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert re.search(r"^failed +book/dead.ipynb, cell 2: Kernel died$", said, re.MULTILINE)
     assert re.search(r"^ran +book/good.ipynb in \d+ s$", said, re.MULTILINE)
-    assert list(Path(folder).glob("kernel-*")) == []
+    assert list(temporary.glob("kernel-*")) == []
+
+
+def building(tool, toc):
+    """A process that builds what a table of contents names, one chapter after the other."""
+    write(tool.ROOT / "_toc.yml", toc)
+    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import build_book as b; from pathlib import Path; "
+    script += "b.ROOT = Path.cwd(); b.BUILD = b.ROOT / '_build'; b.AT_ONCE = 1; sys.exit(b.main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(TOOLS), "--no-html"],
+        cwd=tool.ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "7", "PYTHONPATH": str(TOOLS.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_kernels_share_the_cores(tool):
+    chapter(tool, "one", "import torch; print(torch.get_num_threads())")
+    said = building(tool, "root: book/one").communicate(timeout=120)[0]
+    assert said.startswith("ran       book/one.ipynb in "), said
+    cores = os.cpu_count()
+    outputs = nbformat.read(tool.BUILD / "published" / "book" / "one.ipynb", 4).cells[-1].outputs
+    assert [output.text for output in outputs] == [f"{cores // min(4, cores)}\n"]
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+def test_a_build_that_is_stopped_leaves_no_kernel(tool, signal_, temporary):
+    here = tool.ROOT / "kernel"
+    chapter(tool, "one", f"import os; open({str(here)!r}, 'w').write(str(os.getpid()))", "import time; time.sleep(100)")
+    chapter(tool, "two")
+    build = building(tool, "root: book/one\nchapters: [{file: book/two}]")
+    until(lambda: here.exists() and here.read_text())
+    build.send_signal(signal_)
+    build.communicate(timeout=20)
+    until(lambda: not Path("/proc", here.read_text()).exists())
+    assert signal_ == signal.SIGKILL or list(temporary.glob("kernel-*")) == []
+
+
+def until(holds, seconds=60):
+    for _ in range(10 * seconds):
+        if holds():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"not within {seconds} seconds")
 
 
 def test_a_page_shows_the_profile_that_was_run_and_nothing_of_papermill(tool):

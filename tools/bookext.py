@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+import sys
+from operator import attrgetter
+from pathlib import Path
 
 from docutils import nodes
 from docutils.nodes import Element, document
 from latex2mathml.converter import convert
-from repository import address
+from repository import ROOT, address
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
@@ -16,6 +20,7 @@ from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 COLAB = "https://colab.research.google.com"
+BRANCH = os.environ.get("GITHUB_REF_NAME", "main")
 LOG = logging.getLogger(__name__)
 
 
@@ -23,12 +28,13 @@ def configure(_: Sphinx, config: Config) -> None:
     """Set what follows from the repository's address, and the theme's options that mend it."""
     url, options = address(), config.html_theme_options
     options["repository_url"] = url  # jupyter-book's own repository would stand here otherwise
-    options["repository_branch"] = os.environ.get("GITHUB_REF_NAME", "main")
+    options["repository_branch"] = BRANCH
     options["launch_buttons"] = {"colab_url": COLAB} if url else {}
     for button in ("use_repository_button", "use_issues_button"):
         options[button] = bool(url)
     options["navbar_persistent"] = []  # else a second search field covers the menu's button on phones
     config.html_context.setdefault("default_mode", "auto")
+    config.linkcode_resolve = source if url else _nowhere
     config.ogp_site_url = os.environ.get("BOOK_SITE_URL", "") or _pages(url)
 
 
@@ -36,6 +42,22 @@ def _pages(url: str) -> str:
     """Where GitHub Pages shows a repository."""
     owner, _, name = url.removeprefix("https://github.com/").partition("/")
     return f"https://{owner}.github.io/{name}/" if url else ""
+
+
+def source(_: str, named: dict[str, str]) -> str | None:
+    """Where the repository has the code of something that the package's page describes; a value has none."""
+    thing = inspect.unwrap(attrgetter(named["fullname"])(sys.modules[named["module"]]))
+    thing = getattr(thing, "fget", None) or getattr(thing, "func", thing)  # of a property, a cached one
+    try:
+        path, (lines, first) = Path(inspect.getfile(thing)), inspect.getsourcelines(thing)
+    except TypeError:
+        return None
+    where = path.relative_to(ROOT).as_posix()
+    return f"{address()}/blob/{BRANCH}/{where}#L{first}-L{first + len(lines) - 1}"
+
+
+def _nowhere(*_: object) -> None:
+    """No repository is known."""
 
 
 def mathml(latex: str, display: str, node: Element) -> str:

@@ -16,7 +16,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -24,9 +23,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
+from multiprocessing import forkserver
 from pathlib import Path
 
-import kernels
+import forks
 import nbformat
 import yaml
 
@@ -40,6 +40,8 @@ VERSIONED = (
 DRAWING = '<div class="drawing">'  # as transferlib.figures.page begins a figure
 CELL_SECONDS = {"published": 300, "smoke": 900}  # what a cell may take; other profiles train for hours
 AT_ONCE = min(4, os.cpu_count() or 1)  # chapters
+# read when torch is imported: cores are shared among the chapters; and a debugger that nobody uses shall be silent
+KERNELS = {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // AT_ONCE), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 
 def main() -> int:
@@ -48,6 +50,8 @@ def main() -> int:
     parser.add_argument("--profile", default="published", help="the profile that the chapters are run with")
     parser.add_argument("--no-html", action="store_true", help="only run the chapters")
     arguments = parser.parse_args()
+    os.environ.update(KERNELS)
+    forkserver.ensure_running()  # it imports meanwhile
     try:
         pages = contents(ROOT / "_toc.yml")
         chapters = [Chapter(page, arguments.profile) for page in pages if page.suffix == ".ipynb"]
@@ -190,15 +194,18 @@ def execute(chapters: Iterable[Chapter]) -> None:
     """
     failures = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [pool.submit(run, chapter) for chapter in chapters]
         try:
-            runs = {pool.submit(run, chapter): chapter for chapter in chapters}
             for done in as_completed(runs):
                 line = done.result()
                 failed = line.startswith("failed")
                 failures += [line] * failed
                 print(line, flush=True)
         except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            while any(one.running() for one in runs):
+                forks.kill()  # again and again, since one may have been about to start
+                time.sleep(0.1)
             raise
     if failures:
         raise BuildError(f"{len(failures)} of {len(runs)} chapters failed; nothing was rendered")
@@ -213,7 +220,7 @@ def run(chapter: Chapter) -> str:
     chapter.stamp.unlink(missing_ok=True)
     started = time.perf_counter()
     how = {"PROFILE": chapter.profile}, _environment(chapter), CELL_SECONDS.get(chapter.profile)
-    said = kernels.execute(ROOT / chapter.page, chapter.executed, *how)
+    said = forks.execute(ROOT / chapter.page, chapter.executed, *how)
     seconds = time.perf_counter() - started
     if said:
         return f"failed    {chapter.page}{failure(chapter, said)}"
@@ -222,11 +229,13 @@ def run(chapter: Chapter) -> str:
 
 
 def _environment(chapter: Chapter) -> dict[str, str]:
-    """The kernel's: explorers without a kernel, cores shared among the chapters, one store for all chapters."""
-    threads = max(1, (os.cpu_count() or 1) // AT_ONCE)
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    added = {"TRANSFERLIB_STATIC": "1", "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
-    return os.environ | added | {"TRANSFERLIB_STORE": str(BUILD / chapter.profile / "store")}
+    """The kernel's: explorers without a kernel, one store for all chapters."""
+    added = {"TRANSFERLIB_STATIC": "1", "TRANSFERLIB_STORE": str(BUILD / chapter.profile / "store")}
+    return os.environ | added | {"PYTHONPATH": _path()}
+
+
+def _path() -> str:
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 def failure(chapter: Chapter, said: str) -> str:
@@ -288,12 +297,10 @@ def render(pages: Iterable[Path], chapters: list[Chapter]) -> None:
     status = stage / "book" / "status.md"
     if status.exists():
         status.write_text(status.read_text(encoding="utf-8").replace(STATUS, measured(chapters)), encoding="utf-8")
+    arguments = ["build", str(stage), "--path-output", str(ROOT), "--config", str(ROOT / "_config.yml")]
+    arguments += ["--toc", str(ROOT / "_toc.yml"), "-W", "-n", "--keep-going", "--all", "-q"]
     program = Path(sys.executable).with_name("jupyter-book")
-    command = [str(program), "build", str(stage), "--path-output", str(ROOT), "--config", str(ROOT / "_config.yml")]
-    command += ["--toc", str(ROOT / "_toc.yml"), "-W", "-n", "--keep-going", "--all", "-q"]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    quiet = subprocess.DEVNULL  # warnings and errors go the other way
-    if subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, stdout=quiet, check=False).returncode:
+    if not forks.program(program, arguments, ROOT, os.environ | {"PYTHONPATH": _path()}):
         raise BuildError("the pages have warnings or errors, see above")
     print(f"the book: {BUILD / 'html' / 'index.html'}")
 
