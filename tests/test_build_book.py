@@ -245,6 +245,21 @@ def test_equations_become_mathml(monkeypatch):
     assert len(warned) == 2
 
 
+@pytest.mark.parametrize("name", ["Results", "Results.table", "Results._trained", "open_results"])
+def test_a_name_leads_to_its_lines_in_the_repository(monkeypatch, name):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import bookext
+
+    monkeypatch.setattr(bookext, "address", lambda: "https://github.com/some/one")
+    monkeypatch.setattr(bookext, "BRANCH", "main")
+    led = bookext.source("py", {"module": "transferlib.results", "fullname": name})
+    file, first, last = re.fullmatch(r"https://github.com/some/one/blob/main/(\S+)#L(\d+)-L(\d+)", led).groups()
+    lines = (TOOLS.parent / file).read_text(encoding="utf-8").splitlines()[int(first) - 1 : int(last)]
+    assert re.search(rf"(def|class) {name.split('.')[-1]}\b", "\n".join(lines[:2]))
+    assert bookext.source("py", {"module": "transferlib.results", "fullname": "PUBLISHED"}) is None
+
+
 def test_a_chapter_depends_on_what_is_imported_relatively(tool):
     write(tool.ROOT / "transferlib" / "errors.py", "")
     write(tool.ROOT / "transferlib" / "data" / "__init__.py", "from . import folders\nfrom .cache import cached")

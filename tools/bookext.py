@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import sys
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def _pages(url: str) -> str:
 
 def source(_: str, named: dict[str, str]) -> str | None:
     """Where the repository has the code of something that the package's page describes; a value has none."""
-    thing = inspect.unwrap(attrgetter(named["fullname"])(sys.modules[named["module"]]))
+    thing = inspect.unwrap(attrgetter(named["fullname"])(import_module(named["module"])))
     thing = getattr(thing, "fget", None) or getattr(thing, "func", thing)  # of a property, a cached one
     try:
         path, (lines, first) = Path(inspect.getfile(thing)), inspect.getsourcelines(thing)
