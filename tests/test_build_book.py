@@ -260,6 +260,22 @@ def test_a_name_leads_to_its_lines_in_the_repository(monkeypatch, name):
     assert bookext.source("py", {"module": "transferlib.results", "fullname": "PUBLISHED"}) is None
 
 
+@pytest.mark.parametrize(
+    ("signature", "shown"),
+    [
+        ("(a: ~b.C = <factory>, d: str = <function say>)", "(a: ~b.C = ..., d: str = say)"),
+        ("(a: int = 1)", "(a: int = 1)"),
+    ],
+)
+def test_defaults_without_words_are_written_as_code(monkeypatch, signature, shown):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import bookext
+
+    assert bookext.plain("app", "class", "name", object, {}, signature, "int") == (shown, "int")
+    assert bookext.plain("app", "module", "name", object, {}, None, None) is None
+
+
 def test_a_chapter_depends_on_what_is_imported_relatively(tool):
     write(tool.ROOT / "transferlib" / "errors.py", "")
     write(tool.ROOT / "transferlib" / "data" / "__init__.py", "from . import folders\nfrom .cache import cached")

@@ -8,6 +8,7 @@ import re
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from docutils.nodes import Element, document
@@ -58,6 +59,13 @@ def source(_: str, named: dict[str, str]) -> str | None:
 
 def _nowhere(*_: object) -> None:
     """No repository is known."""
+
+
+def plain(*event: Any) -> tuple[str, str] | None:
+    """Write defaults that Python has no words for as Sphinx can read them: a function by its name, others as dots."""
+    *_, signature, returned = event
+    named = re.sub(r"<function (\w+)>", r"\1", signature or "")
+    return (re.sub(r"<[^>]*>", "...", named), returned) if signature else None
 
 
 def mathml(latex: str, display: str, node: Element) -> str:
@@ -119,6 +127,7 @@ def setup(app: Sphinx) -> dict[str, object]:
     """Called by Sphinx."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("config-inited", configure, priority=100)  # before the theme reads its options
+    app.connect("autodoc-process-signature", plain)
     app.connect("doctree-resolved", drop_thebe, priority=900)
     app.connect("doctree-resolved", drop_shared_ids)
     app.connect("html-page-context", mend_scripts, priority=950)  # after all that add scripts
