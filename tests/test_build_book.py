@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 pytest.importorskip("yaml")
 import nbformat
+import psutil
 from nbformat.v4 import new_code_cell, new_notebook
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
@@ -150,14 +152,14 @@ def test_a_kernel_that_dies_fails_its_chapter_alone(tool, capsys, temporary):
     assert list(temporary.glob("kernel-*")) == []
 
 
-def building(tool, toc):
-    """A process that builds what a table of contents names, one chapter after the other."""
+def building(tool, toc="root: book/one"):
+    """A process that builds what a table of contents names, one chapter after the other, begun in another folder."""
     write(tool.ROOT / "_toc.yml", toc)
     script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import build_book as b; from pathlib import Path; "
-    script += "b.ROOT = Path.cwd(); b.BUILD = b.ROOT / '_build'; b.AT_ONCE = 1; sys.exit(b.main())"
+    script += "b.ROOT = Path(sys.argv.pop(1)); b.BUILD = b.ROOT / '_build'; b.AT_ONCE = 1; sys.exit(b.main())"
     return subprocess.Popen(
-        [sys.executable, "-c", script, str(TOOLS), "--no-html"],
-        cwd=tool.ROOT,
+        [sys.executable, "-c", script, str(TOOLS), str(tool.ROOT), "--no-html"],
+        cwd="/",
         env=os.environ | {"OMP_NUM_THREADS": "7", "PYTHONPATH": str(TOOLS.parent)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -165,26 +167,53 @@ def building(tool, toc):
     )
 
 
-def test_kernels_share_the_cores(tool):
-    chapter(tool, "one", "import torch; print(torch.get_num_threads())")
-    said = building(tool, "root: book/one").communicate(timeout=120)[0]
+def printed(tool, name):
+    """What the last cell of a chapter that was built has printed."""
+    (output,) = nbformat.read(tool.BUILD / "published" / "book" / f"{name}.ipynb", 4).cells[-1].outputs
+    return output.text
+
+
+def test_torch_has_the_cores_that_a_chapter_has(tool):
+    shutil.rmtree(tool.ROOT / "transferlib")  # so that the package itself is imported before, and torch with it
+    chapter(
+        tool, "one", "import sys; begun = 'torch' in sys.modules", "print(begun, __import__('torch').get_num_threads())"
+    )
+    said = building(tool).communicate(timeout=120)[0]
     assert said.startswith("ran       book/one.ipynb in "), said
-    cores = os.cpu_count()
-    outputs = nbformat.read(tool.BUILD / "published" / "book" / "one.ipynb", 4).cells[-1].outputs
-    assert [output.text for output in outputs] == [f"{cores // min(4, cores)}\n"]
+    assert printed(tool, "one") == f"True {os.cpu_count()}\n"
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
-def test_a_build_that_is_stopped_leaves_no_kernel(tool, signal_, temporary):
-    here = tool.ROOT / "kernel"
-    chapter(tool, "one", f"import os; open({str(here)!r}, 'w').write(str(os.getpid()))", "import time; time.sleep(100)")
+def test_a_chapter_imports_the_package_that_it_lies_beside(tool):
+    chapter(tool, "one", "import transferlib; print(transferlib.__file__)")
+    said = building(tool).communicate(timeout=120)[0]
+    assert said.startswith("ran       book/one.ipynb in "), said
+    assert printed(tool, "one") == f"{tool.ROOT / 'transferlib' / '__init__.py'}\n"
+
+
+def test_a_chapter_may_start_processes(tool):
+    code = "import multiprocessing as m\nwith m.get_context('fork').Pool(2) as pool: print(pool.map(abs, [-1, 2]))"
+    tool.execute([chapter(tool, "one", code)])
+    assert printed(tool, "one") == "[1, 2]\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_build_that_is_stopped_leaves_no_process(tool, number, temporary):
+    here = tool.ROOT / "pids"
+    start = "import os, subprocess; child = subprocess.Popen(['sleep', '100'])"
+    tell = f"open({str(here)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')"
+    chapter(tool, "one", f"{start}; {tell}", "import time; time.sleep(100)")
     chapter(tool, "two")
-    build = building(tool, "root: book/one\nchapters: [{file: book/two}]")
-    until(lambda: here.exists() and here.read_text())
-    build.send_signal(signal_)
-    build.communicate(timeout=20)
-    until(lambda: not Path("/proc", here.read_text()).exists())
-    assert signal_ == signal.SIGKILL or list(temporary.glob("kernel-*")) == []
+    with building(tool, "root: book/one\nchapters: [{file: book/two}]") as build:
+        until(lambda: here.exists() and here.read_text().endswith("\n"))
+        build.send_signal(number)
+        said = build.communicate(timeout=20)[0]
+    assert build.returncode == -9 or (build.returncode, said[-8:]) == (130, "stopped\n")
+    until(lambda: not any(map(alive, here.read_text().split())))
+    assert number == signal.SIGKILL or list(temporary.glob("kernel-*")) == []
+
+
+def alive(pid):
+    return psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
 
 
 def until(holds, seconds=60):

@@ -47,13 +47,13 @@ def _pages(url: str) -> str:
 
 def source(_: str, named: dict[str, str]) -> str | None:
     """Where the repository has the code of something that the package's page describes; a value has none."""
-    thing = inspect.unwrap(attrgetter(named["fullname"])(import_module(named["module"])))
-    thing = getattr(thing, "fget", None) or getattr(thing, "func", thing)  # of a property, a cached one
     try:
-        path, (lines, first) = Path(inspect.getfile(thing)), inspect.getsourcelines(thing)
-    except TypeError:
+        thing = inspect.unwrap(attrgetter(named["fullname"])(import_module(named["module"])))
+        thing = getattr(thing, "fget", None) or getattr(thing, "func", thing)  # of a property, a cached one
+        where = Path(inspect.getfile(thing)).relative_to(ROOT).as_posix()
+        lines, first = inspect.getsourcelines(thing)
+    except (AttributeError, OSError, TypeError, ValueError):  # a field, a made method, a value, somebody else's
         return None
-    where = path.relative_to(ROOT).as_posix()
     return f"{address()}/blob/{BRANCH}/{where}#L{first}-L{first + len(lines) - 1}"
 
 

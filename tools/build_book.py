@@ -19,7 +19,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -40,8 +40,6 @@ VERSIONED = (
 DRAWING = '<div class="drawing">'  # as transferlib.figures.page begins a figure
 CELL_SECONDS = {"published": 300, "smoke": 900}  # what a cell may take; other profiles train for hours
 AT_ONCE = min(4, os.cpu_count() or 1)  # chapters
-# read when torch is imported: cores are shared among the chapters; and a debugger that nobody uses shall be silent
-KERNELS = {"OMP_NUM_THREADS": str((os.cpu_count() or 1) // AT_ONCE), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 
 def main() -> int:
@@ -50,10 +48,9 @@ def main() -> int:
     parser.add_argument("--profile", default="published", help="the profile that the chapters are run with")
     parser.add_argument("--no-html", action="store_true", help="only run the chapters")
     arguments = parser.parse_args()
-    os.environ.update(KERNELS)
-    forkserver.ensure_running()  # it imports meanwhile
     try:
         pages = contents(ROOT / "_toc.yml")
+        prepare()
         chapters = [Chapter(page, arguments.profile) for page in pages if page.suffix == ".ipynb"]
         execute(chapters)
         if not arguments.no_html:
@@ -61,6 +58,9 @@ def main() -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -94,6 +94,15 @@ def _named(node: object) -> Iterator[str]:
 
 
 # running the chapters
+
+
+def prepare() -> None:
+    """Start what kernels and Sphinx are forked from: it imports this repository's package while we go on."""
+    path = os.pathsep.join(filter(None, [str(ROOT), str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    cores = (os.cpu_count() or 1) // AT_ONCE  # torch reads the number once, when it is imported
+    os.environ.update(PYTHONPATH=path, OMP_NUM_THREADS=str(cores), PYDEVD_DISABLE_FILE_VALIDATION="1")
+    os.chdir(ROOT)  # which comes first where it looks
+    forkserver.ensure_running()
 
 
 @dataclass(frozen=True)
@@ -194,8 +203,9 @@ def execute(chapters: Iterable[Chapter]) -> None:
     """
     failures = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = [pool.submit(run, chapter) for chapter in chapters]
+        runs: list[Future[str]] = []
         try:
+            runs += (pool.submit(run, chapter) for chapter in chapters)
             for done in as_completed(runs):
                 line = done.result()
                 failed = line.startswith("failed")
@@ -231,11 +241,7 @@ def run(chapter: Chapter) -> str:
 def _environment(chapter: Chapter) -> dict[str, str]:
     """The kernel's: explorers without a kernel, one store for all chapters."""
     added = {"TRANSFERLIB_STATIC": "1", "TRANSFERLIB_STORE": str(BUILD / chapter.profile / "store")}
-    return os.environ | added | {"PYTHONPATH": _path()}
-
-
-def _path() -> str:
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return os.environ | added
 
 
 def failure(chapter: Chapter, said: str) -> str:
@@ -246,10 +252,8 @@ def failure(chapter: Chapter, said: str) -> str:
     if not begun:
         return f": {said}"
     errors = [output for output in begun[-1].get("outputs", []) if output.output_type == "error"]
-    if errors:
+    if errors and not said.startswith("longer than "):  # which ends in an error too
         said = f"{errors[0].ename}: {errors[0].evalue}"
-    if said.startswith("KeyboardInterrupt"):  # so papermill ends a cell
-        said = f"longer than {CELL_SECONDS.get(chapter.profile)} seconds"
     return f", cell {numbers[begun[-1].id]}: {said}"
 
 
@@ -300,7 +304,7 @@ def render(pages: Iterable[Path], chapters: list[Chapter]) -> None:
     arguments = ["build", str(stage), "--path-output", str(ROOT), "--config", str(ROOT / "_config.yml")]
     arguments += ["--toc", str(ROOT / "_toc.yml"), "-W", "-n", "--keep-going", "--all", "-q"]
     program = Path(sys.executable).with_name("jupyter-book")
-    if not forks.program(program, arguments, ROOT, os.environ | {"PYTHONPATH": _path()}):
+    if not forks.program(program, arguments, ROOT, os.environ):
         raise BuildError("the pages have warnings or errors, see above")
     print(f"the book: {BUILD / 'html' / 'index.html'}")
 

@@ -11,11 +11,12 @@ import logging
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import closing, redirect_stdout
+from contextlib import closing, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
+from nbclient.exceptions import CellTimeoutError
 
 IMPORTED = ("effects", "figures.layers", "measuring", "widgets.microscope")  # with all that they import
 PREPARED = multiprocessing.get_context("forkserver")
@@ -35,7 +37,10 @@ def program(script: Path, arguments: Sequence[str], folder: Path, environment: M
     """Run a script of Python, of which nothing is shown but warnings and errors; whether it went well."""
     process = PREPARED.Process(target=_run, args=(script, arguments, folder, environment))
     process.start()
-    process.join()
+    try:
+        process.join()
+    finally:
+        process.kill()
     return process.exitcode == 0
 
 
@@ -49,6 +54,7 @@ def _run(script: Path, arguments: Sequence[str], folder: Path, environment: Mapp
 def _be(folder: Path, environment: Mapping[str, str]) -> None:
     """Become what a process that the build starts in a folder and an environment would be; it ends with the build."""
     threading.Thread(target=_end_with_the_build, daemon=True).start()
+    multiprocessing.set_start_method(None, force=True)  # what it starts itself is not forked from here
     gc.freeze()  # else each collection goes through all that was imported
     os.chdir(folder)
     os.environ.clear()
@@ -60,6 +66,8 @@ def _end_with_the_build() -> None:
     build = multiprocessing.parent_process()  # not the fork server, which lives as long as one of its forks
     if build:
         build.join()
+    if os.getpgid(0) == os.getpid():  # a kernel, and all that its cells have started
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
@@ -85,15 +93,20 @@ def execute(
                 execution_timeout=seconds,
                 kernel_manager_class=type("Manager", (ForkedManager,), own),  # papermill takes a class
             )
+        except CellTimeoutError:
+            return f"longer than {seconds:g} seconds"
         except Exception as error:  # whatever a cell or the kernel did ends one chapter, not the build
             return (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return ""
 
 
 def kill() -> None:
-    """End all kernels, and with them what waits for their cells."""
+    """End all kernels with what they have started, and with them what waits for their cells."""
     for kernel in multiprocessing.active_children():
         kernel.kill()
+        if kernel.pid:
+            with suppress(ProcessLookupError):  # it was no group of its own yet
+                os.killpg(kernel.pid, signal.SIGKILL)
 
 
 class ForkedManager(AsyncKernelManager):
@@ -119,7 +132,7 @@ class _Forking(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         assert isinstance(self.parent, ForkedManager)
         self.process = _Process(cmd[cmd.index("-f") :], self.parent.folder, self.parent.environment)
-        self.pid = self.process.pid
+        self.pid = self.pgid = self.process.pid
         return self.connection_info
 
 
@@ -129,7 +142,7 @@ class _Process:
     stdin = stdout = stderr = None
 
     def __init__(self, *arguments: Any) -> None:
-        self._forked = PREPARED.Process(target=_serve, args=arguments, daemon=True)
+        self._forked = PREPARED.Process(target=_serve, args=arguments)
         self._forked.start()
         self.pid = self._forked.pid
 

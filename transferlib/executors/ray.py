@@ -395,10 +395,10 @@ class _Driver:
         self.refs[task.remote(self.task, Order.of(work), work.name, self.board, *files)] = work
 
     def _locked(self, work: Work) -> ExitStack:
-        held = ExitStack()
-        held.enter_context(self.trainer.store.lock(work.name, wait=0.0))
-        self.trainer.store.clear_strays([work.name, *work.plan.run_keys])  # of this process, had it been killed before
-        return held
+        with ExitStack() as held:
+            held.enter_context(self.trainer.store.lock(work.name, wait=0.0))
+            self.trainer.store.clear_strays([work.name, *work.plan.run_keys])  # what a killed driver left
+            return held.pop_all()
 
     def _take_over(self) -> None:
         for work in [*self.elsewhere.values()]:
