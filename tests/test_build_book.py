@@ -190,6 +190,14 @@ def test_a_chapter_imports_the_package_that_it_lies_beside(tool):
     assert printed(tool, "one") == f"{tool.ROOT / 'transferlib' / '__init__.py'}\n"
 
 
+@pytest.mark.parametrize(("code", "well"), [(0, True), (3, False)])
+def test_a_program_has_its_folder_its_arguments_and_an_end(tool, code, well):
+    tell = "import os, sys; open('told', 'w').write(f'{sys.argv[1:]} {os.environ}')"
+    write(tool.ROOT / "program.py", f"{tell}; sys.exit({code})")
+    assert tool.forks.program(tool.ROOT / "program.py", ["a", "b"], tool.ROOT, {"only": "this"}) == well
+    assert (tool.ROOT / "told").read_text() == "['a', 'b'] environ({'only': 'this'})"
+
+
 def test_a_chapter_may_start_processes(tool):
     code = "import multiprocessing as m\nwith m.get_context('fork').Pool(2) as pool: print(pool.map(abs, [-1, 2]))"
     tool.execute([chapter(tool, "one", code)])

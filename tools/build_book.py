@@ -304,7 +304,7 @@ def render(pages: Iterable[Path], chapters: list[Chapter]) -> None:
     arguments = ["build", str(stage), "--path-output", str(ROOT), "--config", str(ROOT / "_config.yml")]
     arguments += ["--toc", str(ROOT / "_toc.yml"), "-W", "-n", "--keep-going", "--all", "-q"]
     program = Path(sys.executable).with_name("jupyter-book")
-    if not forks.program(program, arguments, ROOT, os.environ):
+    if not forks.program(program, arguments, ROOT, dict(os.environ)):
         raise BuildError("the pages have warnings or errors, see above")
     print(f"the book: {BUILD / 'html' / 'index.html'}")
 
