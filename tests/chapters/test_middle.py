@@ -184,7 +184,7 @@ def test_in_the_papers_own_way_the_place_is_the_papers_and_the_size_is_not(execu
         peak = few[f"{kind}5B"] - (few[f"{kind}4B"] + few[f"{kind}6B"]) / 2
         assert told[f"{who}_peak"] == pytest.approx(peak) and few[f"{kind}5B"] < 0
     rest = max(abs(every[f"B{n}B"]) for n in (1, 2, 3, 7))
-    assert told["rest"] == pytest.approx(rest) and rest < every["B5B"] / 3
+    assert told["farthest"] == pytest.approx(rest) and rest < every["B5B"] / 3
     assert 0.2 < told["every_five"] / told["theirs_five"] < 0.3  # a quarter, as the text says
 
 
