@@ -288,13 +288,15 @@ def test_a_name_leads_to_its_lines_in_the_repository(monkeypatch, name):
     monkeypatch.syspath_prepend(str(TOOLS))
     import bookext
 
-    monkeypatch.setattr(bookext, "address", lambda: "https://github.com/some/one")
     monkeypatch.setattr(bookext, "BRANCH", "main")
-    led = bookext.source("py", {"module": "transferlib.results", "fullname": name})
+    led = bookext.source("https://github.com/some/one", "py", {"module": "transferlib.results", "fullname": name})
     file, first, last = re.fullmatch(r"https://github.com/some/one/blob/main/(\S+)#L(\d+)-L(\d+)", led).groups()
     lines = (TOOLS.parent / file).read_text(encoding="utf-8").splitlines()[int(first) - 1 : int(last)]
     assert re.search(rf"(def|class) {name.split('.')[-1]}\b", "\n".join(lines[:2]))
-    assert bookext.source("py", {"module": "transferlib.results", "fullname": "PUBLISHED"}) is None
+    assert (
+        bookext.source("https://github.com/some/one", "py", {"module": "transferlib.results", "fullname": "PUBLISHED"})
+        is None
+    )
 
 
 @pytest.mark.parametrize(

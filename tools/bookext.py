@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+from functools import partial
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -35,7 +36,7 @@ def configure(_: Sphinx, config: Config) -> None:
         options[button] = bool(url)
     options["navbar_persistent"] = []  # else a second search field covers the menu's button on phones
     config.html_context.setdefault("default_mode", "auto")
-    config.linkcode_resolve = source if url else _nowhere
+    config.linkcode_resolve = partial(source, url) if url else _nowhere
     config.ogp_site_url = os.environ.get("BOOK_SITE_URL", "") or _pages(url)
 
 
@@ -45,8 +46,8 @@ def _pages(url: str) -> str:
     return f"https://{owner}.github.io/{name}/" if url else ""
 
 
-def source(_: str, named: dict[str, str]) -> str | None:
-    """Where the repository has the code of something that the package's page describes; a value has none."""
+def source(url: str, _: str, named: dict[str, str]) -> str | None:
+    """Where a repository has the code of something that the package's page describes; a value has none."""
     try:
         thing = inspect.unwrap(attrgetter(named["fullname"])(import_module(named["module"])))
         thing = getattr(thing, "fget", None) or getattr(thing, "func", thing)  # of a property, a cached one
@@ -54,7 +55,7 @@ def source(_: str, named: dict[str, str]) -> str | None:
         lines, first = inspect.getsourcelines(thing)
     except (AttributeError, OSError, TypeError, ValueError):  # a field, a made method, a value, somebody else's
         return None
-    return f"{address()}/blob/{BRANCH}/{where}#L{first}-L{first + len(lines) - 1}"
+    return f"{url}/blob/{BRANCH}/{where}#L{first}-L{first + len(lines) - 1}"
 
 
 def _nowhere(*_: object) -> None:

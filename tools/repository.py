@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import subprocess
-from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +29,6 @@ if "google.colab" in sys.modules and importlib.util.find_spec("transferlib") is 
     sys.path.insert(0, "/content/book")"""
 
 
-@cache
 def address() -> str:
     """BOOK_REPOSITORY_URL, else GitHub Actions' variables, else git's origin on GitHub, else nothing."""
     url = os.environ.get("BOOK_REPOSITORY_URL", "")
